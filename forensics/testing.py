@@ -1,0 +1,69 @@
+"""For the tests of plugins: a file out of bytes or out of a path, and what a plugin says of it."""
+
+import io
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from forensics.digest import sha256
+from forensics.filetype import mime_of
+from forensics.location import Layer, Location
+from forensics.model import Finding, Times
+from forensics.plugin import NEEDS, File, Plugin
+
+
+class _Held:
+    """Content held in memory, as the engine gives it to a plugin."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._folders: list[tempfile.TemporaryDirectory[str]] = []
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._data)
+
+    def read(self) -> bytes:
+        return self._data
+
+    def path(self, name: str) -> Path:
+        self._folders.append(tempfile.TemporaryDirectory())
+        path = Path(self._folders[-1].name, name.replace("/", "_") or "content")
+        path.write_bytes(self._data)
+        return path
+
+
+def file_of(
+    content: bytes | Path,
+    *,
+    name: str | None = None,
+    mime: str | None = None,
+    deleted: bool = False,
+    times: Times = Times(),
+    needs: Iterable[str] = NEEDS,
+    companions: dict[str, bytes] | None = None,
+) -> File:
+    """A `File` of these bytes, or of the file at this path; the type as libmagic says it unless given; `companions` by suffix."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    path = name or (content.name if isinstance(content, Path) else "file.bin")
+    beside = companions or {}
+    return File(
+        location=Location("test", (Layer("folder"),), path if path.startswith("/") else f"/{path}"),
+        size=len(data),
+        mime=mime or mime_of(data[: 64 << 10]),
+        sha256=sha256(data),
+        content=_Held(data),
+        allocated=not deleted,
+        deleted=deleted,
+        times=times,
+        needs=needs,
+        companions=lambda suffix: file_of(beside[suffix], name=f"{path}{suffix}") if suffix in beside else None,
+    )
+
+
+def run(plugin: Plugin, content: bytes | Path, *, given: dict[str, Any] | None = None, **file: Any) -> list[Finding]:
+    """What `plugin` says of a file made of `content`, with the options `given`; `file` goes to `file_of`. Raises what the plugin raises."""
+    options = plugin.filled(given or {})
+    offered = file_of(content, needs=plugin.needs, **file)
+    extra = (plugin.prepare(**options).value,) if plugin.prepare else ()
+    return [item for item in plugin(offered, *extra, **options) if isinstance(item, Finding)]
