@@ -165,23 +165,27 @@ class StoredFinding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PluginOutcome(Struct, frozen=True, omit_defaults=True):
-    """What became of one plugin on one entry. `context` is the digest of what beside the content the result depends on."""
+    """What became of one plugin on one entry, and how many findings it made there.
+
+    `context` is the digest of what beside the content the result depends on; `reason` is out of a closed list, its wording ours.
+    """
 
     plugin: str
     outcome: Outcome
     reason: str | None = None
     context: str | None = None
+    findings: int = 0
 
 
 class Examined(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="entry", tag_field="type"):
     """A segment's line for an entry: as walked, and what was read of it.
 
-    `outcome` is that of reading the content itself; `reason` says why it was not read. `plugins` has a line for every plugin that
-    the entry was offered to.
+    `outcome` is that of reading the content itself, `None` where there is none (a directory); `reason` says why it was not read.
+    `plugins` has a line for every plugin that the entry was offered to.
     """
 
     entry: Entry
-    outcome: Outcome
+    outcome: Outcome | None = None
     reason: str | None = None
     digests: Digests | None = None
     mime: str | None = None
@@ -213,8 +217,6 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fault", 
     plugin: str | None = None
     limit: bool = False
 
-
-Line = Examined | Result | Fault
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -351,7 +353,22 @@ class Exhibit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stated_sha256: str | None = None
 
 
-class LayerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Measured(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="measured", tag_field="type"):
+    """A segment's line for the digests of an exhibit, taken before or after it was examined."""
+
+    exhibit: str
+    phase: Literal["before", "after"]
+    image: ImageDigest
+
+
+class Derived(Struct, frozen=True, kw_only=True, tag="derived", tag_field="type"):
+    """A segment's line for what an analyser found in the case's records."""
+
+    plugin: str
+    findings: tuple[StoredFinding, ...]
+
+
+class LayerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="layer", tag_field="type"):
     """A layer found in an exhibit, for the report: where, what, and whether it was examined or why not."""
 
     location: str
@@ -363,6 +380,9 @@ class LayerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     examined: bool = False
     reason: str | None = None
     timezone: Literal["utc", "local"] | None = None
+
+
+Line = Examined | Result | Fault | LayerInfo | Measured | Derived
 
 
 class PluginInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):

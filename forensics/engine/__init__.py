@@ -1,0 +1,1 @@
+"""The engine: plans units of work, has them done by children that may die, and writes down what came of it."""

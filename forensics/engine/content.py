@@ -1,0 +1,116 @@
+"""The content of one stream, read once: in memory while small, in a private spool file when large."""
+
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from forensics.digest import StreamDigests
+from forensics.errors import Corrupt
+from forensics.evidence.layers import Stream
+from forensics.model import Digests
+
+CHUNK = 1 << 20
+IN_MEMORY = 16 << 20  # larger content goes to the spool
+HEAD = 64 << 10  # what the type is read from
+_ZEROS = bytes(CHUNK)
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
+
+
+class Content:
+    """What a plugin reads from. `close` removes every temporary copy."""
+
+    def __init__(self, folder: Path, data: bytes | None, spooled: Path | None) -> None:
+        self._folder, self._data, self._spooled = folder, data, spooled
+        self._copies: list[Path] = []
+
+    def open(self) -> BinaryIO:
+        if self._data is not None:
+            return io.BytesIO(self._data)
+        assert self._spooled is not None
+        return open(self._spooled, "rb")
+
+    def read(self) -> bytes:
+        if self._data is not None:
+            return self._data
+        assert self._spooled is not None
+        return self._spooled.read_bytes()
+
+    def head(self, size: int) -> bytes:
+        with self.open() as stream:
+            return stream.read(size)
+
+    def path(self, name: str) -> Path:
+        """A copy of its own folder; of the evidence's `name` only a harmless extension is kept."""
+        folder = self._folder / f"copy-{len(self._copies)}"
+        folder.mkdir(exist_ok=True)
+        self._copies.append(folder)
+        suffix = _SUFFIX.search(name)
+        path = folder / f"content{suffix[0] if suffix else ''}"
+        if self._spooled is not None:
+            os.link(self._spooled, path)
+        else:
+            path.write_bytes(self.read())
+        return path
+
+    def release(self) -> None:
+        """Remove the copies that `path` made."""
+        for folder in self._copies:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._copies.clear()
+
+    def close(self) -> None:
+        self.release()
+        if self._spooled is not None:
+            self._spooled.unlink(missing_ok=True)
+
+
+def read(stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: Path, *, keep: bool) -> tuple[Digests, bytes, Content]:
+    """Read a stream once, from start to end: its digests, its first 64 KiB, its content.
+
+    `holes` are ranges that belong to other files now: they are read as zeros. With `keep` false, content too large for memory is not
+    spooled (nobody will read it). Raises Corrupt where the stream ends early, OSError where the spool is full.
+    """
+    if size <= IN_MEMORY:
+        data = _zeroed(_exactly(stream, 0, size), 0, holes)
+        digests = StreamDigests()
+        digests.update(data)
+        return digests.digests(), data[:HEAD], Content(folder, data, None)
+    spooled = folder / "spool"
+    digests, head = StreamDigests(), b""
+    with open(spooled, "wb") as out:
+        for offset in range(0, size, CHUNK):
+            chunk = _zeroed(_exactly(stream, offset, min(CHUNK, size - offset)), offset, holes)
+            digests.update(chunk)
+            head = head or chunk[:HEAD]
+            if not keep:
+                continue
+            if chunk == _ZEROS:
+                out.seek(len(chunk), os.SEEK_CUR)  # sparse in the file system, sparse in the spool
+            else:
+                out.write(chunk)
+        out.truncate(size if keep else 0)
+    return digests.digests(), head, Content(folder, None, spooled)
+
+
+def _exactly(stream: Stream, offset: int, size: int) -> bytes:
+    data = stream.read(offset, size)
+    while len(data) < size:
+        more = stream.read(offset + len(data), size - len(data))
+        if not more:
+            raise Corrupt(f"content ends at byte {offset + len(data)}, {offset + size} were expected")
+        data += more
+    return data
+
+
+def _zeroed(data: bytes, offset: int, holes: tuple[tuple[int, int], ...]) -> bytes:
+    if not holes:
+        return data
+    out = bytearray(data)
+    for start, length in holes:
+        first, last = max(start - offset, 0), min(start + length - offset, len(out))
+        if first < last:
+            out[first:last] = bytes(last - first)
+    return bytes(out)
