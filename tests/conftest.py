@@ -1,0 +1,15 @@
+"""Where the test evidence lies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def evidence() -> Path:
+    """The folder of test evidence, from FORENSICS_EVIDENCE or beside the checkout."""
+    folder = Path(os.environ.get("FORENSICS_EVIDENCE", Path(__file__).parents[1] / ".." / "shared" / "evidence")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no test evidence at {folder}: set FORENSICS_EVIDENCE")
+    return folder
