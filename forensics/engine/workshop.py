@@ -1,0 +1,91 @@
+"""A child's plugins: loaded, given their options, prepared once; and which of them a file is offered to."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from forensics import discovery
+from forensics.digest import identity
+from forensics.errors import ForensicsError
+from forensics.glob import matches, mime_matches
+from forensics.model import Fault, PluginInfo, Value
+from forensics.plugin import Plugin, Prepared
+
+
+class Tool(Struct, frozen=True):
+    """One plugin ready for work: its number in the run, its options filled, what `prepare` made."""
+
+    number: int
+    plugin: Plugin
+    options: dict[str, Any]
+    prepared: Prepared | None
+    info: PluginInfo
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What the function takes after its first argument."""
+        return (self.prepared.value,) if self.prepared else ()
+
+    def fits(self, mime: str, path: str, head: bytes) -> bool:
+        """Whether a file of this type, path and beginning is offered to the plugin."""
+        select = self.plugin.select
+        if not (select.mime or select.names or select.magic):
+            return True
+        return (
+            (bool(select.mime) and mime_matches(mime, select.mime))
+            or (bool(select.names) and matches(path, select.names))
+            or head.startswith(select.magic or (b"\0\0impossible",))
+        )
+
+
+def equip(
+    folders: Sequence[str], names: tuple[str, ...] | None, options: dict[str, dict[str, Value]]
+) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
+    """The tools of a run, in order of their names, and the plugins that could not be made ready, as faults.
+
+    `names` restricts them (`None`: all). Raises UsageError for a name that is no plugin or an option that does not fit.
+    """
+    found = discovery.load(discovery.folders(folders))
+    faults = list(found.faults)
+    tools: list[Tool] = []
+    for loaded in found.plugins:
+        if names is not None and loaded.plugin.name not in names:
+            continue
+        plugin = loaded.plugin
+        filled = plugin.filled(options.get(plugin.name, {}))
+        prepared = None
+        if plugin.prepare:
+            try:
+                prepared = plugin.prepare(**filled)
+            except ForensicsError as error:
+                faults.append(Fault(location=loaded.source, kind="invalid-plugin", plugin=plugin.name, message=str(error)))
+                continue
+        info = PluginInfo(
+            name=plugin.name,
+            kind=plugin.kind,
+            version=plugin.version,
+            description=plugin.description,
+            digest=loaded.digest,
+            source=loaded.source,
+            selection=str(plugin.select),
+            needs=plugin.needs,
+            options={name: list(value) if isinstance(value, tuple) else value for name, value in filled.items()},
+            inputs=dict(sorted(prepared.inputs.items())) if prepared else {},
+            notes=prepared.notes if prepared else (),
+        )
+        info = msgspec.structs.replace(info, fingerprint=_fingerprint(info))
+        tools.append(Tool(len(tools), plugin, filled, prepared, info))
+    return tuple(tools), tuple(faults)
+
+
+def _fingerprint(info: PluginInfo) -> str:
+    """What a result depends on beside the content: the plugin's code, its options' values, what `prepare` read.
+
+    Options that name files (rules, hash sets) count by their content, which `inputs` holds, and not by their path.
+    """
+    inputs = sorted(info.inputs.values())
+    options = {} if info.inputs else dict(info.options)
+    return identity([info.name, info.version, info.digest, options, inputs, list(sys.version_info[:2])])
