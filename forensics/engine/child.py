@@ -1,0 +1,184 @@
+"""A child process's main loop: it confines itself, opens what it is told to, performs one task after another, and may die of any.
+
+Tasks come and frames go over one inherited pipe. A task is JSON; a frame is one letter and a body:
+``L`` lines of a segment (with entries and bytes done), ``U`` a unit of the plan, ``P`` progress in bytes, ``J`` a JSON answer,
+``X`` an error that ends the run, ``D`` done.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import struct
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from forensics import segment
+from forensics.engine import analysis, measure, plan
+from forensics.engine.keep import Keeper
+from forensics.engine.setup import Setup, Status
+from forensics.engine.setup import decode as decode_setup
+from forensics.engine.worker import Death, Examiner
+from forensics.engine.workshop import Tool, equip
+from forensics.errors import EvidenceError, ForensicsError
+from forensics.evidence.layers import Opened, open_exhibit
+from forensics.model import Fault, PluginInfo
+
+FLUSH_BYTES = 256 << 10
+FLUSH_SECONDS = 0.5
+DONE = struct.Struct("<qq")
+_PR_SET_PDEATHSIG = 1
+
+
+class Described(Struct, frozen=True):
+    """Answer to ``describe``: the plugins as this run would use them."""
+
+    plugins: tuple[PluginInfo, ...]
+    faults: tuple[Fault, ...]
+
+
+class OpenedInfo(Struct, frozen=True):
+    """Answer to ``open``: how many file systems an exhibit has, and whether it is an image."""
+
+    file_systems: int
+    is_image: bool
+    format: str
+
+
+class Task(Struct, frozen=True, omit_defaults=True):
+    """What a child is to do. `unit` is the encoded unit of ``examine``."""
+
+    what: str
+    exhibit: str = ""
+    file_system: int = 0
+    phase: str = ""
+    start: int = 0
+    deaths: tuple[Death, ...] = ()
+    unit: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_task = msgspec.json.Decoder(Task).decode
+
+
+def main(connection: Connection, setup: bytes, status_path: str, number: int) -> None:
+    """Serve tasks until the pipe closes."""
+    told = decode_setup(setup)
+    confine(Path(told.output))
+    folder = Path(told.spool) / f"child-{number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    served = _Service(told, folder, Status(Path(status_path)), lambda size: connection.send_bytes(b"P" + DONE.pack(0, size)))
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            task = _task(connection.recv_bytes())
+            try:
+                for letter, body in served.perform(task):
+                    connection.send_bytes(letter + body)
+            except ForensicsError as error:
+                connection.send_bytes(b"X" + f"{type(error).__name__}\n{error}".encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                message = f"{error.strerror or error} ({error.filename or 'no file named'})"
+                connection.send_bytes(b"X" + f"OSError\n{message}".encode("utf-8", "backslashreplace"))
+            else:
+                connection.send_bytes(b"D")
+
+
+def confine(output: Path) -> None:
+    """What every child does first: die with its parent, know no time zone, print nowhere, leave no core, keep few files open."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.environ["TZ"] = "UTC"  # The Sleuth Kit converts FAT times by the process's zone
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold evidence
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+class _Service:
+    """What a child keeps between tasks: opened exhibits, prepared tools."""
+
+    def __init__(self, setup: Setup, folder: Path, status: Status, progress: Callable[[int], None]) -> None:
+        self._setup, self._folder, self._status, self._progress = setup, folder, status, progress
+        self._opened: dict[str, Opened] = {}
+        self._tools: tuple[tuple[Tool, ...], tuple[Fault, ...]] | None = None
+        self._examiner: Examiner | None = None
+
+    def perform(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
+        """The frames of one task. Raises ForensicsError or OSError for what ends the run."""
+        if task.what == "describe":
+            tools, faults = self._equip()
+            yield b"J", msgspec.json.encode(Described(tuple(tool.info for tool in tools), faults))
+        elif task.what == "open":
+            yield from self._open(task.exhibit)
+        elif task.what == "measure":
+            measured = measure.exhibit(self._exhibit(task.exhibit), task.exhibit, task.phase, self._progress)
+            yield b"L", DONE.pack(0, 0) + segment.encode(measured)
+        elif task.what == "plan":
+            opened = self._exhibit(task.exhibit)
+            for item in plan.units(task.exhibit, task.file_system, opened.file_systems[task.file_system]):
+                yield (b"L", DONE.pack(0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
+        elif task.what == "examine":
+            yield from self._examine(task)
+        elif task.what == "analyse":
+            tools, _ = self._equip()
+            for line in analysis.analyse(tools[task.start], Path(self._setup.index), Keeper(self._folder / "attachments")):
+                yield b"L", DONE.pack(0, 0) + segment.encode(line)
+
+    def _equip(self) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
+        if self._tools is None:
+            self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options)
+        return self._tools
+
+    def _exhibit(self, exhibit: str) -> Opened:
+        if exhibit not in self._opened:
+            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
+        return self._opened[exhibit]
+
+    def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:
+        opened = self._exhibit(exhibit)
+        lines = b"".join(map(segment.encode, [*opened.layers, *opened.faults]))
+        if lines:
+            yield b"L", DONE.pack(0, 0) + lines
+        info = OpenedInfo(len(opened.file_systems), opened.image is not None, opened.image.format if opened.image else "folder")
+        yield b"J", msgspec.json.encode(info)
+
+    def _examine(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
+        unit = plan.decode(bytes(task.unit))
+        opened = self._exhibit(unit.exhibit)
+        if self._examiner is None:
+            tools, _ = self._equip()
+            known = _known_good(tools) if self._setup.skip_known else None
+            self._examiner = Examiner(tools, self._setup.scope, self._folder, Keeper(self._folder / "attachments"), self._status, known)
+        deaths = {(death.entry, death.plugin): death for death in task.deaths}
+        alone = {number for number, _ in deaths}
+        waiting: list[bytes] = []
+        size = read = 0
+        last = time.monotonic()
+        done = task.start
+        for done, read_now, lines in self._examiner.examine(unit, opened.file_systems[unit.file_system], task.start, deaths):
+            waiting.append(lines)
+            size, read = size + len(lines), read + read_now
+            now = time.monotonic()
+            if size >= FLUSH_BYTES or now - last > FLUSH_SECONDS or done in alone:
+                yield b"L", DONE.pack(done, read) + b"".join(waiting)
+                waiting, size, read, last = [], 0, 0, now
+        yield b"L", DONE.pack(done, read) + b"".join(waiting)
+        if opened.image is not None and not Path(self._setup.exhibits[unit.exhibit]).exists():
+            raise EvidenceError(f"{self._setup.exhibits[unit.exhibit]}: the image is gone; attach it again and run the same command to go on")
+
+
+def _known_good(tools: tuple[Tool, ...]):  # type: ignore[no-untyped-def]
+    for tool in tools:
+        if tool.plugin.name == "known-hash" and tool.prepared is not None:
+            return tool.prepared.value.known_good
+    return None

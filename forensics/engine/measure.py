@@ -1,0 +1,46 @@
+"""The digests of an exhibit, before and after: of an image its decoded medium, of a folder the sorted list of its files' digests."""
+
+import hashlib
+from collections.abc import Callable
+
+from forensics.errors import EvidenceError
+from forensics.evidence.image import measure as measure_image
+from forensics.evidence.layers import Opened
+from forensics.location import Location
+from forensics.model import Fault, ImageDamage, ImageDigest, Measured
+
+_STEP = 16 << 20
+
+
+def exhibit(opened: Opened, name: str, phase: str, progress: Callable[[int], None]) -> Measured:
+    """The digests of an exhibit; `progress` is told of bytes read. After an examination SHA-256 alone is taken again."""
+    if opened.image is not None:
+        digest = measure_image(opened.image, progress, legacy=phase == "before")
+    else:
+        digest = _folder(opened)
+    return Measured(exhibit=name, phase="before" if phase == "before" else "after", image=digest)
+
+
+def _folder(opened: Opened) -> ImageDigest:
+    """A folder's digest: SHA-256 over ``SHA256  PATH`` lines in order of path; what cannot be read stands in it as such."""
+    lines: list[str] = []
+    total = 0
+    damage: list[ImageDamage] = []
+    for file_system in opened.file_systems:
+        for entry in file_system.walk():
+            if isinstance(entry, Fault) or entry.kind != "file":
+                continue
+            location = Location.parse(entry.location)
+            digest = hashlib.sha256()
+            try:
+                stream = file_system.open(location)
+                for offset in range(0, stream.size, _STEP):
+                    digest.update(stream.read(offset, _STEP))
+            except EvidenceError as error:
+                damage.append(ImageDamage(0, 0, str(error)))
+                lines.append(f"{'unreadable':64}  {location.inner}\n")
+                continue
+            total += stream.size
+            lines.append(f"{digest.hexdigest()}  {location.inner}\n")
+    listing = "".join(sorted(lines, key=lambda line: line[66:])).encode()
+    return ImageDigest(format=opened.layers[0].kind, size=total, sha256=hashlib.sha256(listing).hexdigest(), damage=tuple(damage))
