@@ -1,0 +1,222 @@
+"""A crew of children and the jobs that they do: who is idle gets the next job, who dies is replaced, what killed twice is named."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import msgspec
+
+from forensics import segment
+from forensics.engine.child import DONE, Task
+from forensics.engine.setup import IDLE, Limits, Setup
+from forensics.engine.supervisor import Child
+from forensics.engine.worker import Death
+from forensics.errors import EngineError, EvidenceError
+from forensics.model import Fault
+
+PATIENCE = 0.25  # seconds between looks at the children
+STARTS = 4  # deaths outside any file before the run is given up
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_FAULT = b'"type":"fault"'
+
+
+class Refused(EvidenceError):
+    """A child answered that a task cannot be done at all: its message says why."""
+
+
+class Job:
+    """One task and where its lines go. `answer` is what a child said in JSON; `failure` why it was given up."""
+
+    def __init__(self, task: Task, lines: Path | None = None, units: Path | None = None, *, place: str = "") -> None:
+        self.task, self._lines_path, self._units_path, self.place = task, lines, units, place
+        self.answer: bytes | None = None
+        self.failure: str | None = None
+        self.digest: str | None = None
+        self.done = task.start
+        self._suspects: set[tuple[int, int]] = set()
+        self._deaths = 0
+        self._writers: list[segment.Writer] = []
+        self._open()
+
+    def _open(self) -> None:
+        self._lines = segment.Writer(self._lines_path) if self._lines_path else None
+        self._units = segment.Writer(self._units_path) if self._units_path else None
+
+    def abandon(self) -> None:
+        """Leave nothing behind of a job that was not completed."""
+        for writer in (self._lines, self._units):
+            if writer:
+                writer.__exit__(None, None, None)
+
+    def take(self, letter: bytes, body: bytes) -> tuple[int, int, int]:
+        """A frame of the child's. Returns entries, bytes and faults that it adds."""
+        if letter == b"J":
+            self.answer = body
+        elif letter == b"U" and self._units:
+            self._units.write(body + b"\n")
+        elif letter == b"P":
+            return 0, DONE.unpack(body)[1], 0
+        elif letter == b"L":
+            done, size = DONE.unpack_from(body)
+            before, self.done = self.done, max(done, self.done)
+            if self._lines:
+                self._lines.write(body[DONE.size :])
+            return self.done - before, size, body.count(_FAULT)
+        return 0, 0, 0
+
+    def commit(self) -> None:
+        """Make what came of the job durable: lines first, then units."""
+        if self._lines:
+            self.digest = self._lines.commit()
+        if self._units:
+            self._units.commit()
+
+    def died(self, message: str, limit: bool, entry: int, plugin: int) -> bool:
+        """Note a death. Returns whether the job is to be tried again."""
+        self._deaths += 1
+        if self.task.what == "examine" and plugin != IDLE:
+            pair = (entry, plugin)
+            deaths = self.task.deaths
+            if pair in self._suspects:
+                deaths = (*deaths, Death(entry, plugin, message, limit))
+            self._suspects.add(pair)
+            self.task = msgspec.structs.replace(self.task, start=self.done, deaths=deaths)
+            return True
+        if self._deaths > 1:
+            self._give_up(message, limit)
+            return False
+        if self.task.what != "examine":
+            self.abandon()
+            self._open()
+        return True
+
+    def _give_up(self, message: str, limit: bool) -> None:
+        """Twice the child died of opening, walking or measuring: that is the fault, and what came before it is kept."""
+        self.failure = message
+        if self._lines:
+            fault = Fault(location=self.place, kind="died", message=f"{self.task.what}: {message}", limit=limit)
+            self._lines.write(segment.encode(fault))
+
+    def refuse(self, kind: str, message: str) -> None:
+        """The child said that the exhibit cannot be opened or read: a fault of the exhibit, not the end of the run."""
+        self.failure = message
+        names = {"Unsupported": "unsupported", "Corrupt": "corrupt", "Locked": "locked", "LimitExceeded": "limit"}
+        if self._lines:
+            fault = msgspec.convert(
+                {"type": "fault", "location": self.place, "kind": names.get(kind, "error"), "message": message}, Fault
+            )
+            self._lines.write(segment.encode(fault))
+
+
+class Crew:
+    """Children that work side by side. Use as a context manager: leaving ends them all."""
+
+    def __init__(self, setup: Setup, limits: Limits, number: int, extracted: Path) -> None:
+        self._setup, self._limits, self._number, self._extracted = setup, limits, number, extracted
+        self._children: list[Child] = []
+        self._jobs: dict[Child, Job] = {}
+        self._made = 0
+
+    def __enter__(self) -> "Crew":
+        Path(self._setup.spool).mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for job in self._jobs.values():
+            job.abandon()
+        for child in self._children:
+            child.close()
+        self._children.clear()
+
+    def _hire(self) -> Child:
+        child = Child(self._made, self._setup, self._limits)
+        self._made += 1
+        self._children.append(child)
+        return child
+
+    def busy(self) -> list[tuple[Job, int, int]]:
+        """The jobs in hand, with the entry and the plugin that each child is on."""
+        return [(job, *child.status.read()[:2]) for child, job in self._jobs.items()]
+
+    def work(self, jobs: Iterable[Job], moved: Callable[[int, int, int], None]) -> None:
+        """Do all `jobs`, in order as children become idle; `moved` hears of entries, bytes and faults as they come.
+
+        Raises Refused where a child cannot go on (the image is gone, the disk is full), EngineError where children do not start.
+        """
+        queue = iter(jobs)
+        more = True
+        idle = [child for child in self._children if child not in self._jobs]
+        while more or self._jobs:
+            while more and (idle or len(self._children) < self._number):
+                job = next(queue, None)
+                if job is None:
+                    more = False
+                    break
+                child = idle.pop() if idle else self._hire()
+                self._give(child, job)
+            if not self._jobs:
+                break
+            ready = wait([child.connection for child in self._jobs], PATIENCE)
+            for child in list(self._jobs):
+                if child.connection in ready:
+                    if self._frame(child, moved):
+                        idle.append(child)
+                else:
+                    child.watch()
+            moved(0, 0, 0)
+
+    def _give(self, child: Child, job: Job) -> None:
+        self._jobs[child] = job
+        child.give(job.task)
+
+    def _frame(self, child: Child, moved: Callable[[int, int, int], None]) -> bool:
+        """Take one frame of a child. Returns whether the child is idle now."""
+        job = self._jobs[child]
+        frame = child.receive()
+        if frame is None:
+            self._replace(child, job)
+            return False
+        letter, body = frame[:1], frame[1:]
+        if letter == b"X":
+            kind, _, message = body.decode("utf-8", "replace").partition("\n")
+            if job.task.what not in ("open", "measure") or kind == "OSError":
+                raise Refused(message)
+            job.refuse(kind, message)
+        if letter in (b"D", b"X"):
+            self._collect(child)
+            job.commit()
+            del self._jobs[child]
+            return True
+        moved(*job.take(letter, body))
+        return False
+
+    def _replace(self, child: Child, job: Job) -> None:
+        """A child died: name it, and give its job to a new one unless the job is what kills."""
+        entry, plugin, *_ = child.status.read()
+        message, limit = child.death()
+        self._collect(child)
+        del self._jobs[child]
+        self._children.remove(child)
+        child.close()
+        if job.task.what == "describe":
+            raise EngineError(f"a plugin ended the process that loads plugins ({message}); remove the plugin added last, or name others with --plugin")
+        if self._made > self._number + STARTS and self._made > 10_000:
+            raise EngineError(f"children die again and again ({message}); see {self._setup.output}")
+        if job.died(message, limit, entry, plugin):
+            self._give(self._hire(), job)
+        else:
+            job.commit()
+
+    def _collect(self, child: Child) -> None:
+        """Move the attachments that a child made to where they are kept, under their digests."""
+        folder = Path(self._setup.spool) / f"child-{child.number}" / "attachments"
+        if not folder.is_dir():
+            return
+        for path in folder.iterdir():
+            if not _DIGEST.match(path.name):
+                continue
+            target = self._extracted / path.name[:2]
+            target.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target / path.name)

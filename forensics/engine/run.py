@@ -1,0 +1,442 @@
+"""One examination from start to end: opened, measured, planned, examined, indexed, analysed, measured again; resumable at any point."""
+
+import contextlib
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from forensics import __version__, custody, index, segment
+from forensics.case import Case
+from forensics.digest import identity, sha256_file
+from forensics.engine import plan
+from forensics.engine.child import Described, OpenedInfo, Task
+from forensics.engine.crew import Crew, Job
+from forensics.engine.setup import READING, Limits, Setup
+from forensics.errors import CaseError, EvidenceError, UsageError
+from forensics.filetype import libmagic_version
+from forensics.location import escape
+from forensics.model import Exhibit, Fault, PluginInfo, RunInfo, Scope, Value
+
+LIBRARIES = (
+    "pytsk3", "deflate", "python-magic", "yara-python", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
+    "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2",
+)  # fmt: skip
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped."""
+
+    children: int = 0
+    plugin_folders: tuple[str, ...] = ()
+    plugins: tuple[str, ...] | None = None
+    plugin_options: dict[str, dict[str, Value]] = {}
+    scope: Scope = Scope()
+    skip_known: bool = False
+    limits: Limits = Limits()
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a run is: the phase, entries and bytes done and planned, faults so far, what each child is on."""
+
+    phase: str
+    entries: int = 0
+    entries_total: int = 0
+    bytes: int = 0
+    bytes_total: int = 0
+    faults: int = 0
+    current: tuple[str, ...] = ()
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What came of a run."""
+
+    run: str
+    digest: str
+    entries: int
+    faults: int
+    resumed: bool
+    unchanged: dict[str, bool]
+    limited: bool
+    examined_nothing: tuple[str, ...] = ()
+
+
+def describe(options: Options, spool: Path) -> Described:
+    """The plugins as `options` would use them, loaded and prepared in a child. Raises UsageError, EngineError."""
+    with _folder(spool), Crew(_setup({}, options, spool), options.limits, 1, spool) as crew:
+        return _described(crew)
+
+
+def _described(crew: Crew) -> Described:
+    job = Job(Task("describe"))
+    try:
+        crew.work([job], _nothing)
+    except EvidenceError as error:
+        raise UsageError(str(error)) from error
+    return msgspec.json.decode(job.answer or b"", type=Described)
+
+
+def examine(
+    case: Case,
+    exhibits: tuple[Exhibit, ...],
+    options: Options,
+    show: Callable[[Progress], None],
+    *,
+    by: str | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Outcome:
+    """Examine `exhibits`, or go on with the run of the same kind that was interrupted. The case is locked by the caller.
+
+    Raises UsageError, CaseError, EvidenceError, EngineError; what was done until then is kept, and the same call goes on from there.
+    """
+    if not exhibits:
+        raise UsageError("the case has no exhibit to examine; add one with `forensics exhibit add IMAGE`")
+    for exhibit in exhibits:
+        if not Path(exhibit.image).exists():
+            raise EvidenceError(f"exhibit {exhibit.exhibit_id}: {exhibit.image} is not there; attach the medium that holds it, or add the exhibit again")
+    spool = case.folder / "spool"
+    children = options.children or min(os.cpu_count() or 1, 16)
+    with _folder(spool):
+        images = {exhibit.exhibit_id: exhibit.image for exhibit in exhibits}
+        with Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew:
+            described = _described(crew)
+            info, resumed = _begin(case, exhibits, options, described, by, clock)
+            return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed).go()
+
+
+@contextlib.contextmanager
+def _folder(spool: Path) -> Iterator[None]:
+    """The spool, empty before and gone after."""
+    shutil.rmtree(spool, ignore_errors=True)
+    try:
+        spool.mkdir(parents=True)
+    except OSError as error:
+        raise CaseError(f"{spool}: cannot be made ({error.strerror}); name a case folder that can be written") from error
+    try:
+        yield
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _setup(images: dict[str, str], options: Options, spool: Path) -> Setup:
+    return Setup(
+        exhibits=images,
+        plugin_folders=options.plugin_folders,
+        plugins=options.plugins,
+        options=options.plugin_options,
+        spool=str(spool),
+        output=str(spool / "output.log"),
+        index=str(spool.parent / "index.db"),
+        scope=options.scope,
+        skip_known=options.skip_known,
+    )
+
+
+def _nothing(entries: int, size: int, faults: int) -> None:
+    return None
+
+
+def _tool_digest() -> str:
+    """SHA-256 over the tool's own source files, in order of their names."""
+    root = Path(__file__).parents[1]
+    return identity([[str(path.relative_to(root)), sha256_file(path)] for path in sorted(root.rglob("*.py"))])
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version(), "libmagic": libmagic_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return dict(sorted(found.items()))
+
+
+def _begin(
+    case: Case,
+    exhibits: tuple[Exhibit, ...],
+    options: Options,
+    described: Described,
+    by: str | None,
+    clock: Callable[[], datetime],
+) -> tuple[RunInfo, bool]:
+    """A new run, or the interrupted one where it is of the same kind."""
+    info = RunInfo(
+        run="",
+        exhibits=tuple(exhibit.exhibit_id for exhibit in exhibits),
+        tool=__version__,
+        tool_digest=_tool_digest(),
+        started="",
+        libraries=_libraries(),
+        plugins=tuple(plugin for plugin in described.plugins),
+        scope=options.scope,
+        options={"skip_known": options.skip_known},
+    )
+    runs = case.runs()
+    if runs and not (case.run_folder(runs[-1]) / "complete").exists():
+        last = msgspec.json.decode((case.run_folder(runs[-1]) / "run.json").read_bytes(), type=RunInfo)
+        custody.append(case.folder, "interrupted", object=last.run, body={"run": last.run, "found_at": clock().isoformat()}, by=by, at=clock())
+        if msgspec.structs.replace(last, run="", started="", environment={}) == info:
+            return last, True
+    number = 1 + max((int(run.removeprefix("run-")) for run in runs), default=0)
+    info = msgspec.structs.replace(
+        info,
+        run=f"run-{number:04d}",
+        started=clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        environment={"system": platform.system(), "release": platform.release(), "machine": platform.machine(), "python": sys.version.split()[0]},
+    )
+    folder = case.run_folder(info.run)
+    temporary = folder.with_name(f".{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for each in ("segments", "plan"):
+        (temporary / each).mkdir(parents=True)
+    (temporary / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(info, order="sorted")))
+    os.rename(temporary, folder)
+    segment.sync_folder(folder.parent)
+    custody.append(
+        case.folder,
+        "examined",
+        object=info.run,
+        body={"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": sha256_file(folder / "run.json")},
+        by=by,
+        at=clock(),
+    )
+    return info, False
+
+
+class _Run:
+    """A run in progress: its folder, its crew, how far it is."""
+
+    def __init__(
+        self,
+        case: Case,
+        info: RunInfo,
+        images: dict[str, str],
+        crew: Crew,
+        options: Options,
+        show: Callable[[Progress], None],
+        by: str | None,
+        clock: Callable[[], datetime],
+        faults: tuple[Fault, ...],
+        resumed: bool,
+    ) -> None:
+        self._case, self._info, self._images, self._crew, self._options = case, info, images, crew, options
+        self._show, self._by, self._clock, self._plugin_faults, self._resumed = show, by, clock, faults, resumed
+        self._folder = case.run_folder(info.run)
+        self._segments = self._folder / "segments"
+        self._phase = "opening"
+        self._entries = self._entries_total = self._bytes = self._bytes_total = self._faults = 0
+        self._shown = 0.0
+        self._failed: dict[str, str] = {}
+
+    def go(self) -> Outcome:
+        """All phases, each skipped where it is done already."""
+        for part in self._segments.glob(".*.part"):
+            part.unlink()
+        self._plugins()
+        systems = self._open()
+        self._measure("before")
+        self._plan(systems)
+        self._examine()
+        self._measure("after")
+        return self._complete()
+
+    def _path(self, name: str) -> Path:
+        return self._segments / f"{name}.jsonl.zst"
+
+    def _moved(self, entries: int, size: int, faults: int) -> None:
+        self._entries, self._bytes, self._faults = self._entries + entries, self._bytes + size, self._faults + faults
+        now = time.monotonic()
+        if now - self._shown > 0.2:
+            self._shown = now
+            self._tell()
+
+    def _tell(self) -> None:
+        current = []
+        for job, entry, plugin in self._crew.busy():
+            current.append(self._what(job, entry, plugin))
+        self._show(
+            Progress(
+                phase=self._phase,
+                entries=self._entries,
+                entries_total=self._entries_total,
+                bytes=self._bytes,
+                bytes_total=self._bytes_total,
+                faults=self._faults,
+                current=tuple(current),
+            )
+        )
+
+    def _what(self, job: Job, entry: int, plugin: int) -> str:
+        if job.task.what != "examine":
+            return f"{job.task.what} {job.place}"
+        entries = plan.decode(bytes(job.task.unit)).entries
+        where = entries[entry].location if 0 <= entry < len(entries) else "between files"
+        names = [each.name for each in self._info.plugins if each.kind != "analyser"]
+        return f"{names[plugin]}: {where}" if 0 <= plugin < len(names) else f"reading {where}" if plugin == READING else where
+
+    def _plugins(self) -> None:
+        """The plugins that could not be loaded stand among the run's faults."""
+        path = self._path("plugins")
+        if path.exists():
+            return
+        with segment.Writer(path) as writer:
+            for fault in self._plugin_faults:
+                writer.write(segment.encode(fault))
+            writer.commit()
+        self._faults += len(self._plugin_faults)
+
+    def _open(self) -> dict[str, OpenedInfo]:
+        """Open every exhibit in a child. What cannot be opened is a fault and a layer that was not examined."""
+        found: dict[str, OpenedInfo] = {}
+        jobs: dict[str, Job] = {}
+        for number, exhibit in enumerate(self._info.exhibits):
+            path, info = self._path(f"open-{number}"), self._folder / "plan" / f"opened-{number}.json"
+            if path.exists() and info.exists():
+                found[exhibit] = msgspec.json.decode(info.read_bytes(), type=OpenedInfo)
+            else:
+                jobs[exhibit] = Job(Task("open", exhibit), path, place=f"{escape(exhibit, separators=True)}:")
+        self._crew.work(jobs.values(), self._moved)
+        for number, exhibit in enumerate(self._info.exhibits):
+            if exhibit in jobs:
+                job = jobs[exhibit]
+                opened = msgspec.json.decode(job.answer, type=OpenedInfo) if job.answer else OpenedInfo(0, False, "not opened")
+                (self._folder / "plan" / f"opened-{number}.json").write_bytes(msgspec.json.encode(opened))
+                found[exhibit] = opened
+                if job.failure:
+                    self._failed[exhibit] = job.failure
+        return found
+
+    def _measure(self, phase: str) -> None:
+        """Digests of every exhibit; each a custody event."""
+        self._phase = "measuring" if phase == "before" else "measuring again"
+        self._bytes = self._bytes_total = 0
+        jobs: list[tuple[str, Path, Job]] = []
+        for number, exhibit in enumerate(self._info.exhibits):
+            path = self._path(f"{phase}-{number}")
+            if not path.exists():
+                job = Job(Task("measure", exhibit, phase=phase), path, place=f"{escape(exhibit, separators=True)}:")
+                jobs.append((exhibit, path, job))
+                with contextlib.suppress(OSError):
+                    self._bytes_total += Path(self._images[exhibit]).stat().st_size
+        self._crew.work((job for _, _, job in jobs), self._moved)
+        for exhibit, path, job in jobs:
+            for line in segment.read(path):
+                if isinstance(line, Fault):
+                    self._failed[exhibit] = line.message
+            custody.append(
+                self._case.folder,
+                "verified",
+                object=exhibit,
+                body={
+                    "run": self._info.run,
+                    "phase": phase,
+                    "measured": [msgspec.to_builtins(line) for line in segment.read(path)],
+                    "segment_sha256": job.digest,
+                },
+                by=self._by,
+                at=self._clock(),
+            )
+
+    def _plan(self, systems: dict[str, OpenedInfo]) -> None:
+        """Walk every file system of every exhibit and write down what is to be read."""
+        self._phase = "planning"
+        self._entries = self._bytes = self._bytes_total = 0
+        jobs = []
+        for number, exhibit in enumerate(self._info.exhibits):
+            for system in range(systems[exhibit].file_systems):
+                units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
+                if not units.exists():
+                    task = Task("plan", exhibit, file_system=system)
+                    jobs.append(Job(task, self._path(f"walk-{number}-{system}"), units, place=f"{escape(exhibit, separators=True)}:"))
+        self._crew.work(jobs, self._moved)
+
+    def _units(self) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of every unit of the plan, in order."""
+        for path in sorted((self._folder / "plan").glob("*.jsonl.zst")):
+            for number, raw in enumerate(segment.raw_lines(path)):
+                yield f"unit-{path.name.removesuffix('.jsonl.zst')}-{number:06d}", raw
+
+    def _examine(self) -> None:
+        """Every unit that has no segment yet."""
+        self._phase = "examining"
+        self._bytes = self._bytes_total = self._entries = self._entries_total = 0
+        for name, raw in self._units():
+            unit = plan.decode(raw)
+            self._entries_total += len(unit.entries)
+            self._bytes_total += unit.size
+            if self._path(name).exists():
+                self._entries += len(unit.entries)
+                self._bytes += unit.size
+
+        def jobs() -> Iterator[Job]:
+            for name, raw in self._units():
+                if not self._path(name).exists():
+                    yield Job(Task("examine", unit=msgspec.Raw(raw)), self._path(name))
+
+        self._crew.work(jobs(), self._moved)
+
+    def _complete(self) -> Outcome:
+        """Index the segments, run the analysers, write down the run's digest."""
+        self._phase = "indexing"
+        self._tell()
+        case, info = self._case, self._info
+        index.start(case.index_path)
+        analysers = [number for number, plugin in enumerate(info.plugins) if plugin.kind == "analyser"]
+        written = [path for path in self._segments.glob("*.jsonl.zst") if not path.name.startswith("analysis-")]
+        index.add_run(case.index_path, info, written)
+        self._phase = "analysing"
+        jobs = [Job(Task("analyse", start=number), self._path(f"analysis-{number}"), place=f"{info.exhibits[0]}:records:") for number in analysers]
+        self._crew.work(jobs, self._moved)
+        if jobs:
+            index.add_run(case.index_path, info, self._segments.glob("*.jsonl.zst"))
+        with index.open_index(case.index_path, info.run) as found:
+            digest, limited, unchanged = found.run_digest(info.run), found.limited(info.run), found.checks()
+            faults = found.fault_count()
+        segments = {path.name: segment.digest(path) for path in sorted(self._segments.glob("*.jsonl.zst"))}
+        custody.append(
+            case.folder,
+            "examined",
+            object=info.run,
+            body={"run": info.run, "phase": "completed", "run_digest": digest, "limited": limited, "faults": faults, "segments": segments},
+            by=self._by,
+            at=self._clock(),
+        )
+        (self._folder / "complete").write_text(f"{digest}\n", encoding="ascii")
+        segment.sync_folder(self._folder)
+        nothing = tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(self._failed.items()))
+        return Outcome(
+            run=info.run,
+            digest=digest,
+            entries=self._entries_total,
+            faults=faults,
+            resumed=self._resumed,
+            unchanged=unchanged,
+            limited=limited,
+            examined_nothing=nothing,
+        )
+
+
+def ensure_index(case: Case) -> None:
+    """Build what is missing of the index from the segments of complete runs. Raises CaseError, CustodyBroken."""
+    index.start(case.index_path)
+    held = index.runs_in(case.index_path)
+    for run in case.runs():
+        folder = case.run_folder(run)
+        if run not in held and (folder / "complete").exists():
+            info = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
+            index.add_run(case.index_path, info, (folder / "segments").glob("*.jsonl.zst"))
+
+
+def plugin_named(plugins: tuple[PluginInfo, ...], name: str) -> PluginInfo:
+    """The plugin of that name. Raises UsageError that names those there are."""
+    for plugin in plugins:
+        if plugin.name == name:
+            return plugin
+    raise UsageError(f"no plugin is named {name!r}; there are: {', '.join(plugin.name for plugin in plugins)}")
