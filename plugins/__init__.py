@@ -1,0 +1,1 @@
+"""One artefact, one file: the plugins that are shipped."""
