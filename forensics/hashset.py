@@ -38,7 +38,8 @@ _MAGIC = b"hashset1"
 _POINTER = 6  # bytes of a name's offset
 _NO_NAME = (1 << (8 * _POINTER)) - 1
 _NAME_LIMIT = 512  # bytes of a name that are kept
-_CHUNK = 1_000_000  # entries sorted in memory at a time
+_CHUNK = 300_000  # entries sorted in memory at a time: about 150 MB
+_FAN_IN = 256  # sorted runs that are open at a time
 _LINE_LIMIT = 1 << 16
 _REJECTED_SHOWN = 10
 
@@ -251,7 +252,7 @@ def build(source: Path, target: Path, digest: str = "", *, chunk: int = _CHUNK) 
         Path(folder, "body").replace(target)
 
 
-def _spill(path: Path, records: list[bytes]) -> None:
+def _spill(path: Path, records: Iterable[bytes]) -> None:
     with open(path, "wb", buffering=1 << 20) as stream:
         for record in records:
             stream.write(len(record).to_bytes(2, "big") + record)
@@ -263,10 +264,21 @@ def _records(path: Path) -> Iterator[bytes]:
             yield stream.read(int.from_bytes(size, "big"))
 
 
+def _few(runs: list[Path]) -> list[Path]:
+    """Sorted runs, merged until they are few enough to be open at once."""
+    while len(runs) > _FAN_IN:
+        merged = runs[0].with_name(f"{runs[0].name}+")
+        _spill(merged, heapq.merge(*map(_records, runs[:_FAN_IN])))
+        for run in runs[:_FAN_IN]:
+            run.unlink()
+        runs = [*runs[_FAN_IN:], merged]
+    return runs
+
+
 def _section(body: BinaryIO, names: BinaryIO, size: int, runs: list[Path]) -> tuple[int, int]:
     """Merge sorted runs into a section of distinct digests; of several names of one digest the first is kept."""
     start, count, last = body.tell(), 0, b""
-    for record in heapq.merge(*map(_records, runs)):
+    for record in heapq.merge(*map(_records, _few(runs))):
         digest, name = record[:size], record[size:]
         if digest == last:
             continue

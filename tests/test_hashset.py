@@ -123,7 +123,7 @@ def test_another_database_is_refused(tmp_path):
 def test_every_entry_of_a_large_set_is_found_after_an_external_sort(tmp_path):
     digests = [hashlib.sha1(str(n).encode()).hexdigest() for n in range(20_000)]
     (tmp_path / "list").write_text("\n".join(digests))
-    build(tmp_path / "list", tmp_path / "set", chunk=777)
+    build(tmp_path / "list", tmp_path / "set", chunk=31)
     known = open_set(tmp_path / "set")
     assert len(known) == 20_000
     assert all(known.find("sha1", digest) for digest in digests)
