@@ -290,6 +290,7 @@ class CaseInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: str | None = None
     opened_at: str | None = None
     classification: str | None = None
+    retention_until: str | None = None
     requested_questions: tuple[str, ...] = ()
     related_refs: tuple[str, ...] = ()
     authority: Authority = Authority()
@@ -345,9 +346,15 @@ class Exhibit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seized_at: str | None = None
     seized_place: str | None = None
     seized_by: str | None = None
+    seizure_authority: str | None = None
+    acquisition_type: str | None = None
     acquisition_tool: str | None = None
+    acquisition_tool_version: str | None = None
+    acquisition_tool_sha256: str | None = None
     write_blocker: str | None = None
+    no_write_blocker_reason: str | None = None
     acquired_at: str | None = None
+    acquisition_ended_at: str | None = None
     acquired_by: str | None = None
     changes_made_to_original: str | None = None
     stated_sha256: str | None = None
