@@ -1,0 +1,200 @@
+"""Opening an image, whatever its format, and measuring it: the medium's bytes, its digests, its damage."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
+from forensics.evidence.ewf import SIGNATURE_V1, SIGNATURE_V2, open_ewf
+from forensics.evidence.files import Files
+from forensics.evidence.naming import raw_set
+from forensics.evidence.raw import RawImage
+from forensics.location import printable
+from forensics.model import ImageDamage, ImageDigest, Segment
+
+_PIECE = 4 << 20
+_EWF_NAMES = {".e01", ".s01", ".ex01", ".l01", ".lx01"}
+
+
+class Image(Protocol):
+    """The bytes of an acquired medium.
+
+    `format` is "raw", "split raw", "EWF-E01", "EWF-S01" or "EWF2-Ex01"; `size` bytes of the decoded medium; `files` the segment files
+    in order; `stored` the digests stored at acquisition (algorithm -> hexadecimal); `metadata` what was written of the acquisition
+    (case_number, evidence_number, description, examiner, notes, acquired_at, system_date, software_version, operating_system, model,
+    serial, label, process_id, media_type, write_blocker: those present). An image may be used on after a fork, and opened by several
+    processes.
+    """
+
+    format: str
+    size: int
+    files: tuple[Path, ...]
+    stored: dict[str, str]
+    metadata: dict[str, str]
+
+    @property
+    def damage(self) -> tuple[ImageDamage, ...]:
+        """What is known to be damaged so far: it grows as the image is read."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset`, short only at the end of the medium; what is damaged reads as zeros and is noted in `damage`.
+
+        Raises EvidenceError where the storage that holds the image fails.
+        """
+
+    def close(self) -> None:
+        """Close the segment files."""
+
+
+class _Foreign(NamedTuple):
+    """A format that is recognised and not read here: bytes `signature` at `offset` (from the end where negative)."""
+
+    name: str
+    offset: int
+    signature: bytes
+    advice: str = "convert it to raw or E01 with a tool that verifies the copy, and add the result"
+
+
+# a later format leaves this table when it gets a reader
+_FOREIGN = (
+    _Foreign("L01 (EnCase logical evidence)", 0, b"LVF\x09\x0d\x0a\xff\x00", "export its files and add the folder as an exhibit"),
+    _Foreign("Lx01 (EnCase logical evidence, version 2)", 0, b"LEF2\x0d\x0a\x81\x00", "export its files and add the folder as an exhibit"),
+    _Foreign("AD1 (FTK logical image)", 0, b"ADSEGMENTEDFILE", "export its files and add the folder as an exhibit"),
+    _Foreign("EWF-X delta (DVF)", 0, b"DVF\x09\x0d\x0a\xff\x00"),
+    _Foreign("VMDK (VMware sparse extent)", 0, b"KDMV"),
+    _Foreign("VMDK (VMware ESX sparse extent)", 0, b"COWD"),
+    _Foreign("VMDK (VMware descriptor)", 0, b"# Disk DescriptorFile"),
+    _Foreign("QCOW (QEMU)", 0, b"QFI\xfb"),
+    _Foreign("VHDX (Hyper-V)", 0, b"vhdxfile"),
+    _Foreign("VHD (Virtual PC, Hyper-V)", 0, b"conectix"),
+    _Foreign("VHD (Virtual PC, Hyper-V)", -512, b"conectix"),
+    _Foreign("VHD (Virtual PC before 2004)", -511, b"conectix"),
+    _Foreign("VDI (VirtualBox)", 0x40, b"\x7f\x10\xda\xbe"),
+    _Foreign("Parallels disk image", 0, b"WithoutFreeSpace"),
+    _Foreign("Parallels disk image", 0, b"WithouFreSpacExt"),
+    _Foreign("DMG (Apple disk image)", -512, b"koly"),
+    _Foreign("DMG (Apple disk image, encrypted)", 0, b"encrcdsa"),
+    _Foreign("DMG (Apple disk image, encrypted)", -8, b"cdsaencr"),
+    _Foreign("sparse disk image (Apple)", 0, b"sprs"),
+    _Foreign("AFF (Advanced Forensic Format 1-3)", 0, b"AFF10\x0d\x0a\x00"),
+    _Foreign("Android sparse image", 0, b"\x3a\xff\x26\xed", "convert it to raw with simg2img, and add the result"),
+)
+
+
+def open_image(path: Path) -> Image:
+    """The image that `path` is, or is any segment of; its format is told by signature, and what has none is raw.
+
+    Raises Unsupported for a format that is recognised but not read (with what to do), Locked for an encrypted one, Corrupt where it
+    cannot be read at all, EvidenceError where a file is empty, missing or may not be read.
+    """
+    name = printable(str(path))
+    first = Files([path])
+    try:
+        head = first.read(0, 0, 4096)
+        tail = first.read(0, max(0, first.sizes[0] - (64 << 10)), 64 << 10)
+        size = first.sizes[0]
+    finally:
+        first.close()
+    if head.startswith((SIGNATURE_V1, SIGNATURE_V2)):
+        return open_ewf(path)
+    if head.startswith(b"ADCRYPT\0"):
+        raise Locked(f"{name}: is an image encrypted by FTK Imager (AD encryption); decrypt it there and add the result")
+    for foreign in _FOREIGN:
+        at = foreign.offset
+        part = head[at : at + len(foreign.signature)] if at >= 0 else tail[at:][: len(foreign.signature)] if size >= -at else b""
+        if part == foreign.signature:
+            raise Unsupported(f"{name}: is a {foreign.name}, which is not read; {foreign.advice}")
+    if head.startswith(b"PK\x03\x04") and any(mark in part for mark in (b"container.description", b"aff4://") for part in (head, tail)):
+        raise Unsupported(f"{name}: is an AFF4 image, which is not read; {_Foreign('', 0, b'').advice}")
+    if path.suffix.lower() in _EWF_NAMES:
+        raise Corrupt(
+            f"{name}: is named as an EWF image but does not begin as one ({head[:8].hex(' ')}); copy it again from its source, or "
+            "rename it if it is raw"
+        )
+    return RawImage(raw_set(path))
+
+
+def measure(image: Image, progress: Callable[[int], None] = lambda done: None, legacy: bool = True) -> ImageDigest:
+    """Read the whole medium once, in order. `progress` gets the bytes read since its last call.
+
+    SHA-256 and, with `legacy`, SHA-1 and MD5 of the decoded medium; size and SHA-256 of each segment file; whether the stored digests
+    match those computed. The segment files are hashed in step with the medium, so that both reads of a byte fall together in the
+    page cache. Raises EvidenceError where the storage fails.
+    """
+    sha256, sha1, md5 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
+    hashes = (sha256, sha1, md5) if legacy else (sha256,)
+    segments = _Segments(image)
+    try:
+        with ThreadPoolExecutor(len(hashes) + 1) as pool:  # hashlib and libdeflate both release the interpreter's lock
+            waiting: list[Future[None]] = []
+            offset = 0
+            while offset < image.size:
+                piece = image.read(offset, _PIECE)
+                if not piece:
+                    raise EvidenceError(f"{printable(str(image.files[0]))}: gives nothing at byte {offset} of {image.size}")
+                for future in waiting:
+                    future.result()
+                waiting = [pool.submit(one.update, piece) for one in hashes]
+                offset += len(piece)
+                waiting.append(pool.submit(segments.advance, offset / image.size))
+                progress(len(piece))
+            for future in waiting:
+                future.result()
+        files = segments.finish(sha256.hexdigest())
+    finally:
+        segments.close()
+    computed = {"sha256": sha256.hexdigest(), **({"sha1": sha1.hexdigest(), "md5": md5.hexdigest()} if legacy else {})}
+    return ImageDigest(
+        format=image.format,
+        size=image.size,
+        sha256=computed["sha256"],
+        md5=computed.get("md5"),
+        sha1=computed.get("sha1"),
+        segments=files,
+        stored=image.stored,
+        stored_match={name: computed[name] == value.lower() for name, value in sorted(image.stored.items()) if name in computed},
+        metadata=image.metadata,
+        damage=image.damage,
+    )
+
+
+class _Segments:
+    """SHA-256 of the segment files, taken little by little. A raw image in one file is its own segment and is not read again."""
+
+    def __init__(self, image: Image) -> None:
+        self._files = Files(image.files)
+        self._same = image.format == "raw"
+        self._total = sum(self._files.sizes)
+        self._done: list[Segment] = []
+        self._hash = hashlib.sha256()
+        self._offset = 0
+        self._before = 0
+
+    def advance(self, share: float) -> None:
+        """Hash on until `share` (0 to 1) of all segments' bytes is reached."""
+        if self._same:
+            return
+        goal = self._total if share >= 1 else int(self._total * share)
+        while self._before + self._offset < goal:
+            index = len(self._done)
+            size = self._files.sizes[index]
+            data = self._files.read(index, self._offset, min(_PIECE, size - self._offset))
+            if not data:
+                raise EvidenceError(f"{self._files.names[index]}: ends at byte {self._offset}, but held {size} bytes when it was opened")
+            self._hash.update(data)
+            self._offset += len(data)
+            if self._offset == size:
+                self._done.append(Segment(printable(self._files.names[index]), size, self._hash.hexdigest()))
+                self._before, self._offset, self._hash = self._before + size, 0, hashlib.sha256()
+
+    def finish(self, medium: str) -> tuple[Segment, ...]:
+        """All segments. `medium` is the SHA-256 of the medium."""
+        if self._same:
+            return (Segment(self._files.names[0], self._total, medium),)
+        self.advance(1)
+        return tuple(self._done)
+
+    def close(self) -> None:
+        self._files.close()

@@ -1,0 +1,81 @@
+"""Which files together make one image: the segment names of split raw and EWF sets."""
+
+import os
+import re
+from pathlib import Path
+
+from forensics.errors import EvidenceError
+
+_EWF1 = re.compile(r"\.(?P<first>[a-z])(?:(?P<number>\d\d)|(?P<letters>[a-z]{2}))", re.ASCII)
+_EWF2 = re.compile(r"\.e(?P<first>[x-z])(?:(?P<number>\d\d)|(?P<letters>[a-z]{2}))", re.ASCII)
+
+
+def siblings(path: Path) -> list[Path]:
+    """The files in the folder of `path` that share its name up to the last dot, sorted. Raises EvidenceError."""
+    try:
+        names = sorted(os.listdir(path.parent))
+    except OSError as error:
+        raise EvidenceError(f"{path.parent}: cannot be listed to find the other segments ({error.strerror})") from error
+    stem = path.stem.lower()
+    return [path.parent / name for name in names if Path(name).stem.lower() == stem]
+
+
+def ewf_index(path: Path, first: str, version: int) -> int | None:
+    """The segment number that an EWF file's name says (1 is the first), or None when it is not such a name.
+
+    `first` is the letter at which the set begins: ``e`` (EnCase) or ``s`` (SMART); for EWF2 ``x``. After 99 come letters: E01 .. E99,
+    EAA .. EZZ, FAA .. ZZZ (Expert Witness Compression Format, "Segment files"); Ex01 .. Ex99, ExAA .. EzZZ.
+    """
+    match = (_EWF1 if version == 1 else _EWF2).fullmatch(path.suffix.lower())
+    if match is None or match["first"] < first:
+        return None
+    step = ord(match["first"]) - ord(first)
+    if match["number"]:
+        return int(match["number"]) if step == 0 and match["number"] != "00" else None
+    letters = match["letters"]
+    return 100 + step * 676 + (ord(letters[0]) - 97) * 26 + ord(letters[1]) - 97
+
+
+def raw_set(path: Path) -> list[Path]:
+    """The files of the raw image that `path` belongs to, in order: itself alone unless its name is one of a numbered set.
+
+    Numbered from 000 or 001 in three or more digits, or lettered from ``aa`` or ``aaa``. Raises EvidenceError naming the segment that
+    is missing from the numbering.
+    """
+    suffix = path.suffix[1:]
+    if re.fullmatch(r"\d{3,4}", suffix, re.ASCII):
+        found = {int(item.suffix[1:]): item for item in siblings(path) if re.fullmatch(r"\d{3,4}", item.suffix[1:], re.ASCII)}
+        if len(suffix) == 4 and 1 not in found:
+            return [path]  # four digits are a year or a count as often as a segment
+        numbers = sorted(found)
+        start = 0 if 0 in found else 1
+        for number in range(start, numbers[-1] + 1):
+            if number not in found:
+                raise EvidenceError(
+                    f"{path.parent / path.stem}.{number:03}: segment is missing (the set goes to {found[numbers[-1]].name}); "
+                    "put it beside the others"
+                )
+        return [found[number] for number in numbers]
+    if re.fullmatch(r"[a-z]{2,3}", suffix, re.ASCII | re.IGNORECASE):
+        lettered = {item.suffix[1:].lower(): item for item in siblings(path) if len(item.suffix) == len(suffix) + 1}
+        if "a" * len(suffix) not in lettered:
+            return [path]
+        run: list[Path] = []
+        for number in range(26 ** len(suffix)):
+            name = _letters(number, len(suffix))
+            if name not in lettered:
+                break
+            run.append(lettered[name])
+        if path in run:
+            return run
+        if len(run) > 1 and suffix.lower() < _letters(len(run) + 26, len(suffix)):
+            raise EvidenceError(f"{path.parent / path.stem}.{name}: segment is missing, but {path.name} is there; put it beside the others")
+    return [path]
+
+
+def _letters(number: int, width: int) -> str:
+    text = ""
+    for _ in range(width):
+        number, digit = divmod(number, 26)
+        text = chr(97 + digit) + text
+    return text
