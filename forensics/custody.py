@@ -97,7 +97,10 @@ def append(
     """
     if at and at.tzinfo is None:
         raise UsageError(f"custody event {event!r} of {object!r}: the time {at.isoformat()} says no time zone")
-    _check(event, object, body, by)
+    missing = _missing(event, body)
+    missing = ([] if object else ["object"]) + ([] if by or _by_tool(event, body) else ["by"]) + missing
+    if missing:
+        raise UsageError(f"custody event {event!r} of {object or 'nothing'!r} lacks: {', '.join(missing)}")
     (folder / BODIES).mkdir(parents=True, exist_ok=True)
     with open(folder / LOG, "a+b") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
@@ -107,25 +110,29 @@ def append(
         return _write(folder, log, event, object, body, by, moment, salt, clock)
 
 
-def _check(event: str, object: str, body: Mapping[str, Any], by: str | None) -> None:
+def check_event(event: str, body: Mapping[str, Any]) -> None:
+    """Whether `body` holds what an event of this kind needs. Raises UsageError for an unknown event, or naming each missing field."""
+    if missing := _missing(event, body):
+        raise UsageError(f"custody event {event!r} lacks: {', '.join(missing)}")
+
+
+def _by_tool(event: str, body: Mapping[str, Any]) -> bool:
+    return event in TOOL_EVENTS and (event not in PERSON_EVENTS or "run" in body or "tool" in body)
+
+
+def _missing(event: str, body: Mapping[str, Any]) -> list[str]:
     """Required fields after ISO/IEC 27037, chain-of-custody record: from, to and place are required of transfers only."""
     if event not in EVENTS:
         raise UsageError(f"custody event {event!r} is none of: {', '.join(sorted(EVENTS))}")
-    needed: list[str] = []
-    by_tool = event in TOOL_EVENTS and (event not in PERSON_EVENTS or "run" in body or "tool" in body)
-    if not by_tool:
-        needed += ["purpose"]
+    needed = [] if _by_tool(event, body) else ["purpose"]
     if event == "transferred":
         needed += ["from", "to", "place"]
-    missing = [] if object else ["object"]
-    missing += [] if by_tool or by else ["by"]
-    missing += [field for field in needed if body.get(field) in (None, "")]
+    missing = [field for field in needed if body.get(field) in (None, "")]
     change = body.get("unavoidable_change")
     if change is not None:
         fields = change if isinstance(change, Mapping) else {}
         missing += [f"unavoidable_change.{field}" for field in ("what", "who", "why") if not fields.get(field)]
-    if missing:
-        raise UsageError(f"custody event {event!r} of {object or 'nothing'!r} lacks: {', '.join(missing)}")
+    return missing
 
 
 def _write(
@@ -259,9 +266,9 @@ def head(folder: Path) -> tuple[int, str]:
     return (_decode(raw, "the last line").seq, sha256(raw)) if raw else (0, ORIGIN)
 
 
-def withheld(folder: Path) -> tuple[int, ...]:
+def withheld(folder: Path) -> list[int]:
     """Numbers of the lines whose body is not there. Raises CustodyBroken as `read`."""
-    return tuple(line.seq for line in read(folder) if line.body is None)
+    return [line.seq for line in read(folder) if line.body is None]
 
 
 def verify(

@@ -128,7 +128,7 @@ def test_withheld_body_leaves_the_chain_whole_and_is_reported_as_withheld(tmp_pa
     lines = fill(tmp_path)
     (tmp_path / "custody" / "bodies" / f"{lines[2].body_sha256}.json").unlink()
     assert custody.verify(tmp_path) == []
-    assert custody.withheld(tmp_path) == (3,)
+    assert custody.withheld(tmp_path) == [3]
     assert [line.body for line in custody.read(tmp_path)][2] is None
 
 
@@ -227,6 +227,12 @@ def test_event_of_a_person_needs_person_and_purpose_only(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"lacks: by, purpose$"):
         custody.append(tmp_path, "sealed", object="2026-1", body={}, at=AT)
     assert custody.append(tmp_path, "sealed", object="2026-1", body={"purpose": "storage"}, by="Officer Tan", at=AT).by == "Officer Tan"
+
+
+def test_event_can_be_checked_before_it_is_written() -> None:
+    with pytest.raises(UsageError, match=r"'transferred' lacks: purpose, to$"):
+        custody.check_event("transferred", {"from": "Lab A", "place": "Checkpoint 4"})
+    assert custody.check_event("checked_out", {"purpose": "imaging"}) is None  # type: ignore[func-returns-value]
 
 
 def test_unavoidable_change_says_what_who_and_why(tmp_path: Path) -> None:
