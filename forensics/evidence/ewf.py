@@ -47,12 +47,15 @@ class EwfImage:
         self._loaded: OrderedDict[int, Chunks] = OrderedDict()
         self._cache: OrderedDict[int, Buffer] = OrderedDict()
         self._cached = max(2, _CACHE // layout.chunk_size)
-        self._zeros = bytes(layout.chunk_size)
+        self._zeros = bytes(layout.chunk_size)  # this very object stands for a chunk that could not be read
+        self._blank = bytes(bytearray(layout.chunk_size))  # and this one for a chunk that is zeros
+        self._struck = False
         self.format = layout.format
         self.size = layout.size
         self.files = files.paths
         self.stored = layout.stored
         self.metadata = layout.metadata
+        self.damaged_reads = 0
 
     @property
     def damage(self) -> tuple[ImageDamage, ...]:
@@ -64,6 +67,12 @@ class EwfImage:
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes of the medium from `offset`, short only at its end. Raises EvidenceError where the storage fails."""
+        self._struck = False
+        data = self._read(offset, size)
+        self.damaged_reads += self._struck
+        return data
+
+    def _read(self, offset: int, size: int) -> bytes:
         if offset < 0 or size <= 0 or offset >= self.size:
             return b""
         size = min(size, self.size - offset)
@@ -92,6 +101,7 @@ class EwfImage:
         data = self._cache.get(number)
         if data is not None:
             self._cache.move_to_end(number)
+            self._struck = self._struck or data is self._zeros
             return data
         data = self._many(number, number)[0]
         self._cache[number] = data
@@ -109,6 +119,7 @@ class EwfImage:
                 until = self._firsts[place + 1] if place + 1 < len(self._firsts) else last + 1
                 count = min(until, last + 1) - first
                 out.extend([self._zeros] * count)
+                self._struck = True
                 first += count
                 continue
             end = min(last + 1, table.first + table.count)
@@ -159,7 +170,7 @@ class EwfImage:
     def _without_data(self, number: int, kind: int, start: int, size: int) -> Buffer:
         if kind == chunks.PATTERN:
             pattern = start.to_bytes(8, "little")
-            return (pattern * (self._chunk // 8 + 1))[: self._chunk] if any(pattern) else self._zeros
+            return (pattern * (self._chunk // 8 + 1))[: self._chunk] if any(pattern) else self._blank
         self._note(number, f"the chunk table gives an impossible place: {size} bytes at byte {start}")
         return self._zeros
 
@@ -182,6 +193,7 @@ class EwfImage:
         return data[: self._chunk]
 
     def _note(self, number: int, message: str) -> None:
+        self._struck = True
         offset = number * self._chunk
         self._damage.chunk(number, offset, min(self._chunk, self.size - offset), f"chunk {number}: {message}")
 

@@ -33,6 +33,8 @@ class Image(Protocol):
     files: tuple[Path, ...]
     stored: dict[str, str]
     metadata: dict[str, str]
+    damaged_reads: int
+    """How many reads so far gave zeros in place of what could not be read."""
 
     @property
     def damage(self) -> tuple[ImageDamage, ...]:
@@ -116,7 +118,7 @@ def open_image(path: Path) -> Image:
     return RawImage(raw_set(path))
 
 
-def measure(image: Image, progress: Callable[[int], None] = lambda done: None, legacy: bool = True) -> ImageDigest:
+def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *, legacy: bool = True) -> ImageDigest:
     """Read the whole medium once, in order. `progress` gets the bytes read since its last call.
 
     SHA-256 and, with `legacy`, SHA-1 and MD5 of the decoded medium; size and SHA-256 of each segment file; whether the stored digests

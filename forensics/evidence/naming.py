@@ -1,39 +1,19 @@
-"""Which files together make one image: the segment names of split raw and EWF sets."""
+"""Which files together make one raw image: the names of split raw sets."""
 
-import os
 import re
 from pathlib import Path
 
 from forensics.errors import EvidenceError
 
-_EWF1 = re.compile(r"\.(?P<first>[a-z])(?:(?P<number>\d\d)|(?P<letters>[a-z]{2}))", re.ASCII)
-_EWF2 = re.compile(r"\.e(?P<first>[x-z])(?:(?P<number>\d\d)|(?P<letters>[a-z]{2}))", re.ASCII)
-
 
 def siblings(path: Path) -> list[Path]:
     """The files in the folder of `path` that share its name up to the last dot, sorted. Raises EvidenceError."""
     try:
-        names = sorted(os.listdir(path.parent))
+        found = sorted(path.parent.iterdir())
     except OSError as error:
         raise EvidenceError(f"{path.parent}: cannot be listed to find the other segments ({error.strerror})") from error
     stem = path.stem.lower()
-    return [path.parent / name for name in names if Path(name).stem.lower() == stem]
-
-
-def ewf_index(path: Path, first: str, version: int) -> int | None:
-    """The segment number that an EWF file's name says (1 is the first), or None when it is not such a name.
-
-    `first` is the letter at which the set begins: ``e`` (EnCase) or ``s`` (SMART); for EWF2 ``x``. After 99 come letters: E01 .. E99,
-    EAA .. EZZ, FAA .. ZZZ (Expert Witness Compression Format, "Segment files"); Ex01 .. Ex99, ExAA .. EzZZ.
-    """
-    match = (_EWF1 if version == 1 else _EWF2).fullmatch(path.suffix.lower())
-    if match is None or match["first"] < first:
-        return None
-    step = ord(match["first"]) - ord(first)
-    if match["number"]:
-        return int(match["number"]) if step == 0 and match["number"] != "00" else None
-    letters = match["letters"]
-    return 100 + step * 676 + (ord(letters[0]) - 97) * 26 + ord(letters[1]) - 97
+    return [item for item in found if item.stem.lower() == stem]
 
 
 def raw_set(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ _SECTOR = 4096  # the grain at which a failing device is asked again
 class RawImage:
     """Bytes of the medium, file after file. Satisfies `forensics.evidence.image.Image`; one thread at a time.
 
-    Raises EvidenceError when a file cannot be opened.
+    Raises EvidenceError when a file cannot be opened, or is empty.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -35,6 +35,10 @@ class RawImage:
             self.close()
             raise EvidenceError(f"{path}: cannot be opened ({error.strerror}); check the path and the permission to read it") from error
         self.size = self._starts[-1]
+        for number, path in enumerate(files):
+            if self.segment_size(number) == 0:
+                self.close()
+                raise EvidenceError(f"{path}: is empty (0 bytes); copy the image again")
 
     @property
     def damage(self) -> tuple[ImageDamage, ...]:
