@@ -24,6 +24,7 @@ SIGNATURE_V1 = b"EVF\x09\x0d\x0a\xff\x00"
 SIGNATURE_V2 = b"EVF2\x0d\x0a\x81\x00"
 _CACHE = 8 << 20  # bytes of decoded chunks
 _TABLES = 16  # loaded tables: 64 Ki chunks of 13 bytes each at most, as EnCase and FTK write them
+_SMALL = 128  # stored bytes of a chunk that can only be a repetition
 _RUN = 8 << 20  # bytes read at once
 _EXTENSION = re.compile(r"\.([A-Za-z])(\d\d|[A-Za-z]{2})")
 _EXTENSION_V2 = re.compile(r"\.([Ee])([Xx]\d\d|[XYZxyz][A-Za-z]{2})")
@@ -46,6 +47,7 @@ class EwfImage:
         self._firsts = [table.first for table in layout.tables]
         self._loaded: OrderedDict[int, Chunks] = OrderedDict()
         self._cache: OrderedDict[int, Buffer] = OrderedDict()
+        self._repeated: dict[bytes, Buffer] = {}
         self._cached = max(2, _CACHE // layout.chunk_size)
         self._zeros = bytes(layout.chunk_size)  # this very object stands for a chunk that could not be read
         self._blank = bytes(bytearray(layout.chunk_size))  # and this one for a chunk that is zeros
@@ -178,7 +180,15 @@ class EwfImage:
         """The bytes of a chunk, checked. Raises _Bad."""
         wanted = min(self._chunk, self.size - number * self._chunk)
         if kind == chunks.DEFLATE:
-            return _inflated(data, wanted, self._chunk)
+            if len(data) > _SMALL:
+                return _inflated(data, wanted, self._chunk)
+            key = bytes(data)  # empty space: the same few bytes, again and again
+            known = self._repeated.get(key)
+            if known is None or len(known) < wanted:
+                known = self._repeated[key] = _inflated(data, wanted, self._chunk)
+                if len(self._repeated) > self._cached // 4:
+                    del self._repeated[next(iter(self._repeated))]
+            return known
         if kind == chunks.PLAIN:
             return _plain(data, wanted, self._chunk)
         if kind == chunks.EITHER:
