@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from msgspec import Struct
 
-from forensics.errors import Corrupt, InvalidPlugin, LimitExceeded, Locked, Undeclared, Unsupported
+from forensics.errors import Corrupt, InvalidPlugin, LimitExceeded, Locked, Undeclared, Unsupported, UsageError
 from forensics.location import Location
 from forensics.model import (
     Attachment,
@@ -63,6 +63,7 @@ __all__ = [
     "Times",
     "Undeclared",
     "Unsupported",
+    "UsageError",
     "Value",
     "analyser",
     "container",
