@@ -1,0 +1,373 @@
+"""YARA rules match as YARA itself matches them, and what could not be matched is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forensics import discovery
+from forensics.errors import LimitExceeded, UsageError
+from forensics.location import Layer, Location
+from forensics.model import ByteRange, Finding
+from forensics.plugin import File, Plugin, Prepared
+from forensics.testing import file_of, run
+
+FOLDER = Path(__file__).parents[2] / "plugins"
+
+
+@pytest.fixture(scope="module")
+def plugins() -> dict[str, Plugin]:
+    return {item.plugin.name: item.plugin for item in discovery.load([FOLDER]).plugins}
+
+
+@pytest.fixture(scope="module")
+def content(plugins: dict[str, Plugin]) -> Plugin:
+    return plugins["rule-match"]
+
+
+@pytest.fixture(scope="module")
+def named(plugins: dict[str, Plugin]) -> Plugin:
+    return plugins["rule-match-named"]
+
+
+def prepare(plugin: Plugin, *rules: Path, **options: Any) -> Prepared:
+    assert plugin.prepare is not None
+    return plugin.prepare(**plugin.filled({"rules": [str(path) for path in rules], **options}))
+
+
+def reaching(plugin: Plugin, text: str) -> list[str]:
+    function = plugin.function.__globals__["reaching"]
+    return sorted(function(text))
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def rule(name: str, condition: str = "true", **meta: str) -> str:
+    fields = "meta: " + " ".join(f"{key} = {value}" for key, value in meta.items()) if meta else ""
+    return f"rule {name} {{ {fields} condition: {condition} }}\n"
+
+
+def at(path: str, *layers: str, data: bytes = b"x") -> File:
+    file = file_of(data, name=path)
+    return File(
+        location=Location("1", tuple(map(Layer, layers)), path),
+        size=file.size,
+        mime=file.mime,
+        sha256=file.sha256,
+        content=file._content,
+    )
+
+
+def test_matches_of_the_evidence_are_those_of_yara_itself(evidence: Path, content: Plugin, named: Plugin) -> None:
+    """YARA 4.2.3's command line made the expected list, with one namespace a rule file and the externals set for each file."""
+    rules = tuple(evidence / "yara" / name for name in ("signature-base", "reversinglabs", "rules-plaso.yar"))
+    stated = json.loads((evidence / "expected" / "yara_matches.json").read_text())["matches"]
+    expected = {path: sorted(found) for path, found in stated.items() if "!" not in path}
+    found: dict[str, list[str]] = {}
+    for plugin in (content, named):
+        value = prepare(plugin, *rules).value
+        for path in sorted(evidence.rglob("*")):
+            name = path.relative_to(evidence).as_posix()
+            if path.is_file() and not name.startswith(("yara/signature-base", "yara/reversinglabs", "yara/rules")):
+                file = file_of(path, name=f"/{name}", needs=plugin.needs)
+                found.setdefault(name, []).extend(f"{item.data['namespace']}:{item.data['rule']}" for item in plugin(file, value))
+    assert {path: sorted(names) for path, names in found.items() if names} == expected
+
+
+def test_rules_that_need_the_name_are_those_of_the_files_that_need_externals(evidence: Path, named: Plugin) -> None:
+    manifest = json.loads((evidence / "manifest.json").read_text())["entries"]
+    needing = {Path(entry["path"]).name for entry in manifest if entry.get("expected", {}).get("needs_externals")}
+    value = prepare(named, evidence / "yara" / "signature-base").value
+    assert {namespace for namespace, _ in value.named} == needing == {"configured_vulns_ext_vars.yar", "gen_webshells_ext_vars.yar"}
+
+
+def test_finding_says_rule_meta_and_strings(tmp_path: Path, content: Plugin) -> None:
+    write(
+        tmp_path,
+        "a/b.yar",
+        'rule visa : fraud forged { meta: description = "Forged visa" score = 80 author = "a" author = "b"'
+        ' strings: $t = "visa" wide ascii $h = { 00 ?? ff } condition: any of them }',
+    )
+    data = b"..visa.." + "visa".encode("utf-16-le") + b"\x00\x01\xff"
+    (finding,) = run(content, data, given={"rules": [str(tmp_path)]})
+    assert finding == Finding(
+        kind="rule-match",
+        summary="visa: Forged visa",
+        level="alert",
+        data={
+            "rule": "visa",
+            "namespace": "a/b.yar",
+            "tags": ["forged", "fraud"],
+            "meta_author": ["a", "b"],
+            "meta_description": "Forged visa",
+            "meta_score": 80,
+            "strings": ["$t at 2 (4): visa", "$t at 8 (8): visa", "$h at 16 (3): 0001ff"],
+            "string_count": 3,
+        },
+        locator=ByteRange(2, 4),
+    )
+
+
+@pytest.mark.parametrize(
+    ("meta", "level"),
+    [
+        ({}, "notable"),
+        ({"score": "74"}, "notable"),
+        ({"score": "75"}, "alert"),
+        ({"score": '"90"'}, "alert"),
+        ({"severity": '"High"'}, "alert"),
+    ],
+)
+def test_level_comes_from_score_or_severity(tmp_path: Path, content: Plugin, meta: dict[str, str], level: str) -> None:
+    write(tmp_path, "a.yar", rule("a", **meta))
+    assert [finding.level for finding in run(content, b"", given={"rules": [str(tmp_path)]})] == [level]
+
+
+def test_strings_are_bounded_and_counted(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", 'rule a { strings: $a = "ab" $b = "b" condition: all of them }')
+    (finding,) = run(content, b"ab" * 100, given={"rules": [str(tmp_path)]})
+    strings = finding.data["strings"]
+    assert isinstance(strings, list) and (len(strings), finding.data["string_count"]) == (50, 200)
+    assert strings[:3] == ["$a at 0 (2): ab", "$b at 1 (1): b", "$a at 2 (2): ab"]
+
+
+def test_string_that_matches_too_often_is_a_limit_after_the_findings(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", 'rule a { strings: $a = "ab" condition: $a }')
+    found = content(file_of(b"ab" * 1_100_000), prepare(content, tmp_path).value)
+    assert next(found).data["string_count"] == 1_000_000
+    with pytest.raises(LimitExceeded, match=r"cut short: \$a of a"):
+        next(found)
+
+
+def test_slow_rule_is_a_limit(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", rule("a", "for all i in (1..100000000000) : (i > 0)"))
+    with pytest.raises(LimitExceeded, match="did not end within 1 s"):
+        run(content, b"x", given={"rules": [str(tmp_path)], "timeout": 1})
+
+
+class OnDisk:
+    """Content that is given by its path alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def path(self, name: str) -> Path:
+        return self._path
+
+
+def test_large_content_is_matched_as_small_content_is(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "rules/a.yar", 'rule a { strings: $a = "needle" condition: $a and filesize > 32MB }')
+    path = tmp_path / "large"
+    path.write_bytes(bytes(33 << 20) + b"needle")
+    size = path.stat().st_size
+    file = File(location=Location("1", (), "/large"), size=size, mime="", sha256="", content=OnDisk(path), needs=("content",))  # type: ignore[arg-type]
+    (finding,) = content(file, prepare(content, tmp_path / "rules").value)
+    assert finding.locator == ByteRange(33 << 20, 6)
+
+
+# --- the name
+
+
+def test_externals_are_those_of_loki(tmp_path: Path, named: Plugin) -> None:
+    externals = named.function.__globals__["externals"]
+    assert externals(at("/var/www/Shell.PHP", "ext4")) == {
+        "filename": "Shell.PHP",
+        "filepath": "/var/www/Shell.PHP",
+        "extension": ".php",
+        "filetype": "",
+        "owner": "",
+    }
+    assert externals(at("/Users/dana/a.txt", "volume", "ntfs"))["filepath"] == "\\Users\\dana\\a.txt"
+    assert externals(at("/inside/a.txt", "ntfs", "zip"))["filepath"] == "/inside/a.txt"
+    assert externals(at("/a\udcff\0.x", "ext4"))["filepath"] == "/a\\xff\\x00.x"
+
+
+def test_rule_on_the_name_matches_in_its_own_plugin_only(tmp_path: Path, content: Plugin, named: Plugin) -> None:
+    write(tmp_path, "a.yar", rule("by_name", 'filename == "exports"') + rule("by_content", "uint8(0) == 0x78 and filesize < 10"))
+    given = {"rules": [str(tmp_path)]}
+    assert [finding.data["rule"] for finding in run(content, b"x", name="/etc/exports", given=given)] == ["by_content"]
+    assert [finding.data["rule"] for finding in run(named, b"x", name="/etc/exports", given=given)] == ["by_name"]
+    assert run(named, b"x", name="/etc/other", given=given) == []
+
+
+def test_plugin_for_content_asks_for_content_alone(content: Plugin, named: Plugin) -> None:
+    assert content.needs == ("content",)
+    assert named.needs == ("content", "name", "location")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (rule("a", 'filename == "x"') + rule("b") + rule("c", "a and true"), ["a", "c"]),
+        ("private " + rule("p", 'extension == ".exe"') + rule("q", "not p") + rule("r", "q") + rule("s"), ["p", "q", "r"]),
+        (rule("web_a", 'filepath contains "x"') + rule("web_b") + rule("any_web", "any of (web_*)") + rule("z"), ["any_web", "web_a"]),
+        ("global " + rule("g", 'owner == "x"') + rule("a"), ["a", "g"]),
+        ("global " + rule("g") + rule("a"), []),
+        ('rule a { meta: filename = "filename" strings: $filename = "filename" condition: $filename and #filename > 0 }', []),
+        ("rule a { /* filename */ condition: true // filename\n}", []),
+        (r'rule a { strings: $a = /filename["\/{}]/ is $b = "\"} filename" condition: any of them }', []),
+        ("rule a { strings: $a = { 66 // filename }\n [1-2] ( 61 | ?? ) /* } */ } condition: $a }", []),
+        (rule("a", "filename matches /filepath/"), ["a"]),
+        ('import "pe" rule a { condition: pe.number_of_sections == 1 \\ 2 }', []),
+    ],
+)
+def test_rules_that_reach_an_external_are_told_apart(content: Plugin, text: str, expected: list[str]) -> None:
+    assert reaching(content, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'include "b.yar"',
+        'rule a { strings: $a = "x condition: $a }',
+        "rule a { condition: true",
+        "rule a { }",
+        rule("a") + rule("a"),
+        "/* x",
+    ],
+)
+def test_text_that_cannot_be_told_apart_is_undecided(content: Plugin, text: str) -> None:
+    with pytest.raises(ValueError):
+        reaching(content, text)
+
+
+def test_file_that_includes_others_is_matched_with_the_name(tmp_path: Path, content: Plugin, named: Plugin) -> None:
+    write(tmp_path, "a.yar", 'include "sub/b.inc"\n' + rule("a"))
+    write(tmp_path, "sub/b.inc", 'include "./c.inc"\n' + rule("b"))
+    included = write(tmp_path, "sub/c.inc", rule("c", 'filename == "x"'))
+    assert run(content, b"", given={"rules": [str(tmp_path)]}) == []
+    found = run(named, b"", name="/x", given={"rules": [str(tmp_path)]})
+    assert [finding.data["rule"] for finding in found] == ["a", "b", "c"]
+    prepared = prepare(named, tmp_path)
+    assert "a.yar: all its rules are matched for each name anew, since it includes another file" in prepared.notes
+    included.write_text(rule("c"))
+    assert sorted(prepared.inputs.values()) != sorted(prepare(named, tmp_path).inputs.values())
+
+
+# --- what does not compile
+
+
+def test_broken_file_is_named_with_its_line_and_the_others_match(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", rule("good"))
+    write(tmp_path, "b/bad.yara", "\n\nrule bad { condition: nonsense }\n")
+    write(tmp_path, "c.yar", 'import "magic"\n' + rule("typed", 'magic.type() == "x"'))
+    write(tmp_path, "d.yar", 'include "../outside.yar"\n' + rule("d"))
+    (tmp_path / "e.yar").write_bytes(b"// ok\n// caf\xe9\n" + rule("e").encode())
+    write(tmp_path, "notes.txt", "not a rule")
+    prepared = prepare(content, tmp_path)
+    assert [note for note in prepared.notes if note.startswith("not compiled")] == [
+        "not compiled: e.yar: line 2: byte 0xe9 is not UTF-8; save it as UTF-8, or write the byte as \\x..",
+        'not compiled: b/bad.yara: b/bad.yara(3): undefined identifier "nonsense"',
+        'not compiled: c.yar: c.yar(2): invalid field name "type"',
+        "not compiled: d.yar: it includes '../outside.yar', which is outside its folder",
+    ]
+    assert [finding.data["rule"] for finding in content(file_of(b""), prepared.value)] == ["good"]
+
+
+def test_nothing_that_compiles_is_said_and_finds_nothing(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "bad.yar", "rule")
+    prepared = prepare(content, tmp_path)
+    assert prepared.notes[0].startswith("0 rules of 0 files")
+    assert prepared.notes[1].startswith("not compiled: bad.yar: ")
+    assert list(content(file_of(b"x"), prepared.value)) == []
+
+
+def test_no_rules_is_said(content: Plugin) -> None:
+    assert prepare(content).notes == ("no rules were given",)
+    assert run(content, b"x") == []
+
+
+def test_missing_rules_are_refused(tmp_path: Path, content: Plugin) -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        prepare(content, tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"no \.yar or \.yara file is in"):
+        prepare(content, tmp_path)
+
+
+def test_slow_rules_and_rules_that_ask_for_the_clock_are_noted(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "slow.yar", "rule slow { strings: $a = /a.*b/s condition: $a }")
+    write(tmp_path, "time.yar", 'import "time"\n' + rule("t", "time.now() > 0"))
+    notes = prepare(content, tmp_path).notes
+    assert "time.yar: uses the clock (module time): its matches may differ from run to run" in notes
+    assert any(note.startswith("warning: slow.yar(1): ") for note in notes)
+
+
+def test_rules_that_ask_for_what_is_not_known_are_noted(tmp_path: Path, named: Plugin) -> None:
+    write(tmp_path, "a.yar", rule("a", 'filetype == "EXE"'))
+    assert "a.yar: names filetype or owner, which are not known here and given empty" in prepare(named, tmp_path).notes
+
+
+def test_files_of_one_name_in_two_folders_have_two_namespaces(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "one/a.yar", rule("a"))
+    write(tmp_path, "two/a.yar", rule("a"))
+    found = run(content, b"", given={"rules": [str(tmp_path / "one"), str(tmp_path / "two")]})
+    assert [finding.data["namespace"] for finding in found] == ["a.yar", "two/a.yar"]
+
+
+def test_every_rule_file_is_digested(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", "rule a { condition: true }")
+    # printf 'rule a { condition: true }' | sha256sum
+    assert prepare(content, tmp_path).inputs["a.yar"] == "a378d9b9c867ac04ad902df80e0c53f04fb3ceee51d164bc650eb247a80b907e"
+
+
+def test_file_name_cannot_break_out_of_the_include(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, 'a"\n\\b.yar', rule("a"))
+    assert [finding.data["namespace"] for finding in run(content, b"", given={"rules": [str(tmp_path)]})] == ['a"\n\\b.yar']
+
+
+# --- the cache
+
+
+def test_compiled_rules_are_kept_and_taken_from_the_cache(tmp_path: Path, content: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "rules/a.yar", rule("a") + rule("named", 'filename == "x"'))
+    first = prepare(content, tmp_path / "rules", cache=str(tmp_path / "cache"))
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".yarc"]
+
+    def compiled(*args: object) -> None:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setitem(content.function.__globals__, "_build", compiled)
+    second = prepare(content, tmp_path / "rules", cache=str(tmp_path / "cache"))
+    assert (second.inputs, second.notes) == (first.inputs, first.notes)
+    assert [finding.data["rule"] for finding in content(file_of(b""), second.value)] == ["a"]
+
+
+@pytest.mark.parametrize("suffix", [".yarc", ".json"])
+def test_damaged_cache_is_compiled_anew(tmp_path: Path, content: Plugin, suffix: str) -> None:
+    write(tmp_path, "rules/a.yar", rule("a"))
+    options = {"cache": str(tmp_path / "cache")}
+    prepare(content, tmp_path / "rules", **options)
+    (path,) = (tmp_path / "cache").glob(f"*{suffix}")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"junk" + whole[len(whole) // 2 + 4 :])
+    again = prepare(content, tmp_path / "rules", **options)
+    assert [finding.data["rule"] for finding in content(file_of(b""), again.value)] == ["a"]
+
+
+def test_changed_rules_are_not_taken_from_the_cache(tmp_path: Path, content: Plugin) -> None:
+    options = {"cache": str(tmp_path / "cache")}
+    for name in ("a", "b"):
+        write(tmp_path, "rules/a.yar", rule(name))
+        prepared = prepare(content, tmp_path / "rules", **options)
+        assert [finding.data["rule"] for finding in content(file_of(b""), prepared.value)] == [name]
+
+
+def test_changed_include_is_not_taken_from_the_cache(tmp_path: Path, named: Plugin) -> None:
+    write(tmp_path, "rules/a.yar", 'include "b.inc"\n')
+    for name in ("a", "b"):
+        write(tmp_path, "rules/b.inc", rule(name))
+        prepared = prepare(named, tmp_path / "rules", cache=str(tmp_path / "cache"))
+        assert [finding.data["rule"] for finding in named(file_of(b""), prepared.value)] == [name]
+
+
+def test_cache_that_cannot_be_written_is_no_cache(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "rules/a.yar", rule("a"))
+    (tmp_path / "cache").write_text("a file")
+    prepared = prepare(content, tmp_path / "rules", cache=str(tmp_path / "cache"))
+    assert [finding.data["rule"] for finding in content(file_of(b""), prepared.value)] == ["a"]
