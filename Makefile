@@ -1,0 +1,37 @@
+# `make test` installs what the tests need from Debian where it runs as root, else names it.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core
+COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium
+
+.PHONY: install test-tools test wheel clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet -e '.[test]'
+	touch $@
+
+test-tools:
+	@missing=; for each in $(COMMANDS); do command -v $$each >/dev/null || PATH=$$PATH:/sbin:/usr/sbin command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
+	  else echo "missing:$$missing; as root: apt-get install $(DEBIAN)" >&2; exit 1; fi; fi
+
+test: install test-tools
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest -n auto
+
+wheel: install
+	rm -rf build dist
+	$(PY) -m build --wheel --outdir dist . >/dev/null
+	rm -rf build/second && python3 -m venv build/second
+	build/second/bin/python -m pip install --quiet dist/*.whl
+	cd / && $(CURDIR)/build/second/bin/python -c "from forensics.discovery import shipped; print(shipped('plugins'), shipped('report_templates'))"
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
