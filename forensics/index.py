@@ -20,6 +20,7 @@ from forensics.model import (
     Fault,
     ImageDigest,
     LayerInfo,
+    Line,
     Measured,
     PluginInfo,
     Record,
@@ -174,7 +175,7 @@ class _Builder:
     def _id(self, id: str, location: str, what: str) -> None:
         self._index.execute("INSERT INTO ids VALUES (?, ?, ?, ?)", (self._run.run, id, location, what))
 
-    def _line(self, line: segment.Line) -> None:
+    def _line(self, line: Line) -> None:
         if isinstance(line, Examined):
             self._entry(line)
         elif isinstance(line, Fault):

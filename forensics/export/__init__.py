@@ -1,0 +1,1 @@
+"""What was found, in other programs' formats: one file a format, all streaming."""

@@ -1,0 +1,8 @@
+"""What the case says, as one frozen document, and the pages and listings that show it."""
+
+from forensics.report.build import build
+from forensics.report.document import Document, Validation
+from forensics.report.language import languages
+from forensics.report.render import Report, write
+
+__all__ = ["Document", "Report", "Validation", "build", "languages", "write"]
