@@ -24,8 +24,14 @@ def raw_set(path: Path) -> list[Path]:
     """
     suffix = path.suffix[1:]
     if re.fullmatch(r"\d{3,4}", suffix, re.ASCII):
-        found = {int(item.suffix[1:]): item for item in siblings(path) if re.fullmatch(r"\d{3,4}", item.suffix[1:], re.ASCII)}
-        if len(suffix) == 4 and 1 not in found:
+        beside = [item for item in siblings(path) if re.fullmatch(r"\d{3,4}", item.suffix[1:], re.ASCII)]
+        found = {int(item.suffix[1:]): item for item in beside if len(item.suffix) == 4}
+        longer = {int(item.suffix[1:]): item for item in beside if len(item.suffix) == 5}
+        if 1 in longer and len(suffix) == 4:
+            found = longer
+        elif 999 in found:  # .999 is followed by .1000
+            found.update({number: item for number, item in longer.items() if number > 999})
+        if int(suffix) not in found:
             return [path]  # four digits are a year or a count as often as a segment
         numbers = sorted(found)
         start = 0 if 0 in found else 1

@@ -1,92 +1,80 @@
 """Raw images: a medium's bytes as they are, in one file, in several (.001 .002, .aa .ab), or on a block device."""
 
 import errno
-import os
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from forensics.errors import EvidenceError
+from forensics.evidence.damage import DamageNotes
+from forensics.evidence.files import Files
 from forensics.model import ImageDamage
 
 _SECTOR = 4096  # the grain at which a failing device is asked again
 
 
 class RawImage:
-    """Bytes of the medium, file after file. Satisfies `forensics.evidence.image.Image`; one thread at a time.
+    """Bytes of the medium, file after file. Satisfies `forensics.evidence.image.Image`.
 
-    Raises EvidenceError when a file cannot be opened, or is empty.
+    Raises EvidenceError where a file cannot be opened, or is empty.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.format = "raw" if len(files) == 1 else "split raw"
-        self.files = tuple(files)
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = Files(paths)
+        self._starts = [0, *accumulate(self._files.sizes)]
+        self._damage = DamageNotes()
+        self.format = "raw" if len(paths) == 1 else "split raw"
+        self.size = self._starts[-1]
+        self.files = self._files.paths
         self.stored: dict[str, str] = {}
         self.metadata: dict[str, str] = {}
         self.damaged_reads = 0
-        self._damage: dict[int, ImageDamage] = {}
-        self._handles: list[int] = []
-        self._starts = [0]
-        try:
-            for path in files:
-                self._handles.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                self._starts.append(self._starts[-1] + os.lseek(self._handles[-1], 0, os.SEEK_END))
-        except OSError as error:
-            self.close()
-            raise EvidenceError(f"{path}: cannot be opened ({error.strerror}); check the path and the permission to read it") from error
-        self.size = self._starts[-1]
-        for number, path in enumerate(files):
-            if self.segment_size(number) == 0:
-                self.close()
-                raise EvidenceError(f"{path}: is empty (0 bytes); copy the image again")
 
     @property
     def damage(self) -> tuple[ImageDamage, ...]:
-        """Ranges that could not be read so far, in order of offset."""
-        return tuple(self._damage[offset] for offset in sorted(self._damage))
+        return self._damage.all()
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes of the medium from `offset`, short only at its end; what a device cannot read is zeros, and is damage."""
+        """`size` bytes of the medium from `offset`, short only at its end; what a device cannot read is zeros, and is damage.
+
+        Raises EvidenceError where the storage fails in another way.
+        """
         end = min(offset + size, self.size)
         if offset < 0 or offset >= end:
             return b""
         pieces: list[bytes] = []
-        failed = False
+        damaged = False
         while offset < end:
             number = bisect_right(self._starts, offset) - 1
+            within = offset - self._starts[number]
             want = min(end, self._starts[number + 1]) - offset
-            piece = self._pread(number, want, offset - self._starts[number])
+            piece = self._piece(number, within, want)
             if piece is None:
                 # The device refuses the range: ask again sector by sector, so that only the bad sectors are lost.
-                want = min(want, _SECTOR - offset % _SECTOR)
-                piece = self._pread(number, want, offset - self._starts[number])
-                if piece is None:
-                    failed = True
-                    self._damage.setdefault(offset, ImageDamage(offset, want, f"{self.files[number].name}: the device could not read this"))
-                    piece = bytes(want)
-            elif not piece:
-                failed = True
-                message = f"{self.files[number].name}: ends before its size of {self.segment_size(number)} bytes"
-                self._damage.setdefault(offset, ImageDamage(offset, want, message))
+                want = min(want, _SECTOR - within % _SECTOR)
+                piece = self._piece(number, within, want)
+            if not piece:
+                damaged = True
+                start = offset - within % _SECTOR if piece is None else self._starts[number] + within
+                until = min(start + _SECTOR, self._starts[number + 1]) if piece is None else offset + want
+                why = "the device could not read this" if piece is None else f"the file ends before its {self._files.sizes[number]} bytes"
+                self._damage.chunk(start, start, until - start, f"{self._files.names[number]}: {why}")
                 piece = bytes(want)
             pieces.append(piece)
             offset += len(piece)
-        self.damaged_reads += failed
+        self.damaged_reads += damaged
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def segment_size(self, number: int) -> int:
-        """Bytes of the file at `number` in `files`."""
-        return self._starts[number + 1] - self._starts[number]
-
-    def _pread(self, number: int, size: int, offset: int) -> bytes | None:
+    def _piece(self, number: int, offset: int, size: int) -> bytes | None:
+        """Bytes of one file, None where the device says that it cannot read them."""
         try:
-            return os.pread(self._handles[number], size, offset)
-        except OSError as error:
-            if error.errno == errno.EIO:
+            return self._files.read(number, offset, size)
+        except EvidenceError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO:
                 return None
-            raise EvidenceError(f"{self.files[number]}: reading {size} bytes at {offset} failed ({error.strerror})") from error
+            raise
 
     def close(self) -> None:
-        """Close the files; a second call does nothing."""
-        while self._handles:
-            os.close(self._handles.pop())
+        """Close the files."""
+        self._files.close()

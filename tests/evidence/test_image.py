@@ -1,5 +1,6 @@
 """Opening an image by its signature, finding its set, reading raw media, and measuring."""
 
+import errno
 import hashlib
 import json
 import os
@@ -92,6 +93,41 @@ def test_raw_file_cut_while_it_is_open_reads_as_zeros_and_is_damage(tmp_path: Pa
     assert image.read(0, 8192) == b"x" * 4096 + bytes(4096)
     assert [(item.offset, item.size) for item in image.damage] == [(4096, 4096)]
     assert image.damaged_reads == 1
+    image.close()
+
+
+def test_more_segments_than_files_a_process_may_open(tmp_path: Path) -> None:
+    for number in range(1, 1101):
+        (tmp_path / f"disk.{number:03}").write_bytes(number.to_bytes(4, "big"))
+    image = open_image(tmp_path / "disk.500")
+    assert image.read(0, 1 << 20) == b"".join(number.to_bytes(4, "big") for number in range(1, 1101))
+    image.close()
+
+
+def test_year_beside_a_set_is_no_segment_of_it(tmp_path: Path) -> None:
+    for name in ("001", "002", "2024"):
+        (tmp_path / f"disk.{name}").write_bytes(b"x" * 512)
+    image = open_image(tmp_path / "disk.001")
+    image.close()
+    assert image.files == (tmp_path / "disk.001", tmp_path / "disk.002")
+
+
+def test_sector_that_a_device_cannot_read_is_zeros_and_the_rest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = os.urandom(3 * 4096 + 100)
+    (tmp_path / "disk.dd").write_bytes(data)
+    image = open_image(tmp_path / "disk.dd")
+    pread = os.pread
+
+    def failing(descriptor: int, size: int, offset: int) -> bytes:
+        if offset < 8192 and offset + size > 4096:
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    assert image.read(0, len(data)) == data[:4096] + bytes(4096) + data[8192:]
+    assert image.read(5000, 10) == bytes(10)
+    assert [(item.offset, item.size) for item in image.damage] == [(4096, 4096)]
+    assert image.damaged_reads == 2
     image.close()
 
 
