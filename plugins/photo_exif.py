@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO, cast
 
 import exifread
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from forensics.plugin import Attachment, Corrupt, File, Finding, LimitExceeded, Unsupported, Value, extractor
 
@@ -24,16 +24,7 @@ THUMBNAIL = 256  # pixels of the longer side of what is attached
 MAX_TEXT = 4096  # characters of a tag that are kept
 MAX_EXIF = 64 << 20  # bytes of EXIF, and of thumbnail in it
 MAX_READS = 200_000  # IFDs may point into each other without end; a real photograph takes under 5,000 reads
-FORMATS = (
-    "JPEG",
-    "MPO",
-    "PNG",
-    "WEBP",
-    "TIFF",
-    "GIF",
-    "BMP",
-    "AVIF",
-)  # of Pillow's others, EPS starts a program
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")  # of Pillow's others, EPS starts a program
 HEIF = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)  # ISO/IEC 23008-12, annex B
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF8", b"BM")
 EXIF_HEADER = re.compile(rb"Exif\0\0(?=II\*\0|MM\0\*)")
@@ -118,25 +109,25 @@ def photo_exif(file: File) -> Iterator[Finding]:
 
     Raises Unsupported where the content is no picture, Corrupt where it is a damaged one (after what could be read of it).
     """
-    damage = ""
     with file.open() as stream, _quiet():
         head = stream.read(64)
-        picture, damage = _opened(stream, head)
+        picture, problem = _opened(stream, head)
+        problems = [problem]
         exif = _exif_block(stream, head, picture)
         tags: dict[str, Any] = {}
         if exif:
             try:
                 tags = exifread.process_file(cast(BinaryIO, _Metered(exif)), details=False, extract_thumbnail=False)
             except DAMAGE as error:
-                damage = damage or f"EXIF cannot be read ({type(error).__name__}: {error})"
+                problems.append(Corrupt(f"its EXIF tags cannot be read ({_why(error)})"))
         if picture is None and not tags:
-            if head.startswith(STARTS) or HEIF.match(head):
-                raise Corrupt(f"picture of {file.size} bytes: {damage}")
+            if problem and (head.startswith(STARTS) or HEIF.match(head)):
+                raise problem
             raise Unsupported(f"content of type {file.mime} is not a picture that is read here")
         data = _described(tags, exif, picture)
         embedded = _decoded(io.BytesIO(_embedded(tags, exif)), 1)
         full, problem = _picture_thumbnail(picture, data, stream)
-        damage = damage or problem
+        problems.append(problem)
         attachments = [("embedded-thumbnail.jpg", embedded), ("picture-thumbnail.jpg", full)]
         files = tuple(Attachment(name, "image/jpeg", _jpeg(image)) for name, image in attachments if image)
         if picture is not None and embedded is not None:
@@ -145,8 +136,8 @@ def photo_exif(file: File) -> Iterator[Finding]:
     software = str(data.get("software", ""))
     if EDITORS.search(software):
         yield _edited(software, data)
-    if damage:
-        raise Corrupt(f"picture of {file.size} bytes: {damage}")
+    for problem in filter(None, problems):
+        raise problem
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------------
@@ -179,19 +170,24 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _opened(stream: BinaryIO, head: bytes) -> tuple[Image.Image | None, str]:
+def _opened(stream: BinaryIO, head: bytes) -> tuple[Image.Image | None, Corrupt | LimitExceeded | None]:
     """The picture, not decoded yet, or what is wrong with it."""
     stream.seek(0)
     try:
         if HEIF.match(head):
             import pillow_heif  # some 20 ms to load, for one kind of picture
 
-            return _Heif(pillow_heif.open_heif(stream)), ""
-        return Image.open(stream, formats=FORMATS), ""
+            return _Heif(pillow_heif.open_heif(stream)), None
+        return Image.open(stream, formats=FORMATS), None
     except Image.DecompressionBombError:
-        return None, f"it claims more pixels than the {2 * (Image.MAX_IMAGE_PIXELS or 0)} that are opened"
+        return None, LimitExceeded(f"picture of more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, which is not opened")
     except DAMAGE as error:
-        return None, f"it cannot be opened ({type(error).__name__}: {error})"
+        return None, Corrupt(f"picture that cannot be opened ({_why(error)})")
+
+
+def _why(error: Exception) -> str:
+    """What a library said, without the address in memory that Pillow puts into one message."""
+    return "of no known structure" if isinstance(error, UnidentifiedImageError) else f"{type(error).__name__}: {error}"
 
 
 class _Heif(Image.Image):
@@ -241,21 +237,21 @@ def _decoded(stream: BinaryIO, orientation: int) -> Image.Image | None:
         return None
 
 
-def _picture_thumbnail(picture: Image.Image | None, data: dict[str, Value], stream: BinaryIO) -> tuple[Image.Image | None, str]:
+def _picture_thumbnail(picture: Image.Image | None, data: dict[str, Value], stream: BinaryIO) -> tuple[Image.Image | None, Corrupt | None]:
     """A small version of the picture, upright, and what is wrong with it; where there is none or not all of it, `data` says so."""
     if picture is None:
         data["thumbnail_note"] = "no thumbnail: the picture cannot be opened"
-        return None, ""
+        return None, None
     if picture.width * picture.height > MAX_PIXELS:
         data["thumbnail_note"] = f"no thumbnail: the picture has more than {MAX_PIXELS} pixels"
-        return None, ""
+        return None, None
     orientation = data.get("orientation")
     # libheif has turned the picture already (ISO/IEC 23008-12, 6.5.10: the EXIF orientation is not to be applied)
     turn = orientation if isinstance(orientation, int) and picture.format != "HEIF" else 1
     try:
-        return _small(picture, turn), ""
+        return _small(picture, turn), None
     except DAMAGE as error:
-        damage = f"it cannot be decoded to its end ({type(error).__name__}: {error})"
+        damage = Corrupt(f"picture that cannot be decoded to its end ({_why(error)})")
     if picture.format == "JPEG" and (part := _cut_jpeg(stream, turn)):
         data["thumbnail_note"] = "the picture is damaged: its thumbnail shows what could be decoded"
         return part, damage
