@@ -111,7 +111,9 @@ def add_run(path: Path, run: RunInfo, segments: Iterable[Path]) -> None:
             index.executescript(_INDEXES)
             index.execute("UPDATE runs SET digest = ? WHERE run = ?", (_run_digest(index, run.run), run.run))
     except sqlite3.OperationalError as error:
-        raise CaseError(f"{path}: the index cannot be written ({error}); free some space and run `forensics case check` to rebuild it") from error
+        raise CaseError(
+            f"{path}: the index cannot be written ({error}); free some space and run `forensics case check` to rebuild it"
+        ) from error
 
 
 def _run_digest(index: sqlite3.Connection, run: str) -> str:
@@ -182,7 +184,9 @@ class _Builder:
             part = self._part(line.location)
             self._limited = self._limited or line.limit
             self._index.execute("INSERT INTO faults VALUES (?, ?, ?, ?, ?)", (part, line.location, line.plugin, line.kind, _encode(line)))
-            self._id(identity(["fault", line.location, line.plugin, line.kind]), line.location, f"fault {line.kind} {line.plugin or ''}".strip())
+            self._id(
+                identity(["fault", line.location, line.plugin, line.kind]), line.location, f"fault {line.kind} {line.plugin or ''}".strip()
+            )
         elif isinstance(line, LayerInfo):
             self._index.execute("INSERT INTO layers VALUES (?, ?, ?)", (self._part(line.location), line.location, _encode(line)))
             self._id(identity(line), line.location, "layer")
@@ -219,10 +223,13 @@ class _Builder:
             if not outcome.findings or digest is None:
                 continue
             row = self._index.execute(
-                "SELECT findings FROM results WHERE content = ? AND plugin = ? AND context = ?", (digest, outcome.plugin, outcome.context or "")
+                "SELECT findings FROM results WHERE content = ? AND plugin = ? AND context = ?",
+                (digest, outcome.plugin, outcome.context or ""),
             ).fetchone()
             if row is None:
-                raise CaseError(f"run {self._run.run}: {entry.location} has findings of {outcome.plugin} that no segment holds; examine again")
+                raise CaseError(
+                    f"run {self._run.run}: {entry.location} has findings of {outcome.plugin} that no segment holds; examine again"
+                )
             for finding in _findings(row[0]):
                 self._record(part, line, outcome.plugin, finding, digest)
 
@@ -446,7 +453,9 @@ class Index:
     def checks(self) -> dict[str, bool]:
         """Whether each exhibit had the same digest after as before; exhibits not measured again are absent."""
         before = self.images()
-        return {line.exhibit: line.image.sha256 == before[line.exhibit].sha256 for line in self._measured("after") if line.exhibit in before}
+        return {
+            line.exhibit: line.image.sha256 == before[line.exhibit].sha256 for line in self._measured("after") if line.exhibit in before
+        }
 
     def _measured(self, phase: str) -> Iterator[Measured]:
         decode = msgspec.json.Decoder(Measured).decode

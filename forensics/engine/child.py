@@ -174,7 +174,9 @@ class _Service:
                 waiting, size, read, last = [], 0, 0, now
         yield b"L", DONE.pack(done, read) + b"".join(waiting)
         if opened.image is not None and not Path(self._setup.exhibits[unit.exhibit]).exists():
-            raise EvidenceError(f"{self._setup.exhibits[unit.exhibit]}: the image is gone; attach it again and run the same command to go on")
+            raise EvidenceError(
+                f"{self._setup.exhibits[unit.exhibit]}: the image is gone; attach it again and run the same command to go on"
+            )
 
 
 def _known_good(tools: tuple[Tool, ...]):  # type: ignore[no-untyped-def]

@@ -104,9 +104,7 @@ class Job:
         self.failure = message
         names = {"Unsupported": "unsupported", "Corrupt": "corrupt", "Locked": "locked", "LimitExceeded": "limit"}
         if self._lines:
-            fault = msgspec.convert(
-                {"type": "fault", "location": self.place, "kind": names.get(kind, "error"), "message": message}, Fault
-            )
+            fault = msgspec.convert({"type": "fault", "location": self.place, "kind": names.get(kind, "error"), "message": message}, Fault)
             self._lines.write(segment.encode(fault))
 
 
@@ -201,7 +199,9 @@ class Crew:
         self._children.remove(child)
         child.close()
         if job.task.what == "describe":
-            raise EngineError(f"a plugin ended the process that loads plugins ({message}); remove the plugin added last, or name others with --plugin")
+            raise EngineError(
+                f"a plugin ended the process that loads plugins ({message}); remove the plugin added last, or name others with --plugin"
+            )
         if self._made > self._number + STARTS and self._made > 10_000:
             raise EngineError(f"children die again and again ({message}); see {self._setup.output}")
         if job.died(message, limit, entry, plugin):

@@ -101,7 +101,9 @@ def examine(
         raise UsageError("the case has no exhibit to examine; add one with `forensics exhibit add IMAGE`")
     for exhibit in exhibits:
         if not Path(exhibit.image).exists():
-            raise EvidenceError(f"exhibit {exhibit.exhibit_id}: {exhibit.image} is not there; attach the medium that holds it, or add the exhibit again")
+            raise EvidenceError(
+                f"exhibit {exhibit.exhibit_id}: {exhibit.image} is not there; attach the medium that holds it, or add the exhibit again"
+            )
     spool = case.folder / "spool"
     children = options.children or min(os.cpu_count() or 1, 16)
     with _folder(spool):
@@ -181,7 +183,9 @@ def _begin(
     runs = case.runs()
     if runs and not (case.run_folder(runs[-1]) / "complete").exists():
         last = msgspec.json.decode((case.run_folder(runs[-1]) / "run.json").read_bytes(), type=RunInfo)
-        custody.append(case.folder, "interrupted", object=last.run, body={"run": last.run, "found_at": clock().isoformat()}, by=by, at=clock())
+        custody.append(
+            case.folder, "interrupted", object=last.run, body={"run": last.run, "found_at": clock().isoformat()}, by=by, at=clock()
+        )
         if msgspec.structs.replace(last, run="", started="", environment={}) == info:
             return last, True
     number = 1 + max((int(run.removeprefix("run-")) for run in runs), default=0)
@@ -189,7 +193,12 @@ def _begin(
         info,
         run=f"run-{number:04d}",
         started=clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        environment={"system": platform.system(), "release": platform.release(), "machine": platform.machine(), "python": sys.version.split()[0]},
+        environment={
+            "system": platform.system(),
+            "release": platform.release(),
+            "machine": platform.machine(),
+            "python": sys.version.split()[0],
+        },
     )
     folder = case.run_folder(info.run)
     temporary = folder.with_name(f".{folder.name}")
@@ -392,7 +401,10 @@ class _Run:
         written = [path for path in self._segments.glob("*.jsonl.zst") if not path.name.startswith("analysis-")]
         index.add_run(case.index_path, info, written)
         self._phase = "analysing"
-        jobs = [Job(Task("analyse", start=number), self._path(f"analysis-{number}"), place=f"{info.exhibits[0]}:records:") for number in analysers]
+        jobs = [
+            Job(Task("analyse", start=number), self._path(f"analysis-{number}"), place=f"{info.exhibits[0]}:records:")
+            for number in analysers
+        ]
         self._crew.work(jobs, self._moved)
         if jobs:
             index.add_run(case.index_path, info, self._segments.glob("*.jsonl.zst"))

@@ -47,7 +47,13 @@ class Examiner:
     """Examines units with the same tools, and remembers which contents it has done."""
 
     def __init__(
-        self, tools: tuple[Tool, ...], scope: Scope, folder: Path, keeper: Keeper, status: Status, known_good: Callable[[Digests], bool] | None
+        self,
+        tools: tuple[Tool, ...],
+        scope: Scope,
+        folder: Path,
+        keeper: Keeper,
+        status: Status,
+        known_good: Callable[[Digests], bool] | None,
     ) -> None:
         self._tools = [tool for tool in tools if tool.plugin.kind != "analyser"]
         self._scope, self._folder, self._keeper, self._status = scope, folder, keeper, status
@@ -108,7 +114,9 @@ class Examiner:
         deaths: dict[tuple[int, int], Death],
     ) -> Iterator[Examined | Result | Fault]:
         if getattr(stream, "changed", None) and stream.changed():  # type: ignore[attr-defined]
-            yield Fault(location=entry.location, kind="changed", message="the file changed while it was read; its digests are of no single state")
+            yield Fault(
+                location=entry.location, kind="changed", message="the file changed while it was read; its digests are of no single state"
+            )
         mime = mime_of(head)
         reason = outside_kinds(self._scope, mime)
         if reason is not None:
@@ -165,9 +173,7 @@ class Examiner:
         self._status.publish(number, READING, entry.size)
         yield Examined(entry=entry, outcome="read", digests=digests, mime=mime, plugins=tuple(outcomes))
 
-    def _context(
-        self, tool: Tool, entry: Entry, location: Location, file_system: FileSystem
-    ) -> tuple[str | None, dict[str, File]]:
+    def _context(self, tool: Tool, entry: Entry, location: Location, file_system: FileSystem) -> tuple[str | None, dict[str, File]]:
         """The digest of what beside the content the plugin declared to depend on, and the companions themselves."""
         needs = tool.plugin.needs
         if needs == ("content",):

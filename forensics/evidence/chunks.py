@@ -1,8 +1,7 @@
 """Where each chunk of a compressed image lies in its segment files."""
 
-from array import array
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -16,12 +15,19 @@ PATTERN = 5  # eight bytes, repeated; they stand where the offset would
 BAD = 6  # the table gives an impossible place
 
 
-class Chunks(NamedTuple):
-    """A loaded table: offset in the segment file, stored bytes and kind of each chunk; 13 bytes of memory a chunk."""
+class Places(NamedTuple):
+    """Offset in the segment file, stored bytes and kind of each of a run of chunks."""
 
-    starts: "array[int]"
-    sizes: "array[int]"
-    kinds: bytes
+    starts: list[int]
+    sizes: list[int]
+    kinds: list[int]
+
+
+class Entries(Protocol):
+    """A loaded table: the entries as they stand on disk (4 or 16 bytes a chunk), made into places when they are asked for."""
+
+    def places(self, begin: int, end: int) -> Places:
+        """Where chunks `begin` to `end` of the table lie."""
 
 
 class Table(Struct, frozen=True):
@@ -30,7 +36,7 @@ class Table(Struct, frozen=True):
     first: int
     count: int
     segment: int
-    load: Callable[[], Chunks]
+    load: Callable[[], Entries]
 
 
 class Layout(Struct, frozen=True, kw_only=True):
@@ -49,18 +55,15 @@ def largest_stored(chunk_size: int) -> int:
     return chunk_size + chunk_size // 50 + 1024
 
 
-def checked(starts: "array[int]", sizes: list[int], kinds: bytes, chunk_size: int, file_size: int) -> Chunks:
-    """A loaded table in which every impossible place is marked `BAD`."""
+def checked(starts: list[int], sizes: list[int], kinds: list[int], chunk_size: int, file_size: int) -> Places:
+    """The places, with every impossible one marked `BAD` and every size bounded."""
     most = largest_stored(chunk_size)
-    if sizes and (min(sizes) <= 0 or max(sizes) > most or starts[-1] + sizes[-1] > file_size or max(starts) > file_size):
-        marked = bytearray(kinds)
+    if min(sizes) <= 0 or max(sizes) > most or max(starts) + most > file_size:
         for index, (start, size, kind) in enumerate(zip(starts, sizes, kinds, strict=True)):
             if kind == PATTERN:
                 continue
-            if size > most and kind in (DEFLATE, EITHER) and start < file_size:
-                sizes[index] = min(most, file_size - start)  # what follows the chunk is not of it
+            if size > most and kind != BARE and start < file_size:
+                sizes[index] = min(most, file_size - start)  # what follows the chunk is not of it, or its checksum will tell
             elif size <= 0 or size > most or start + size > file_size:
-                marked[index] = BAD
-                sizes[index] = max(0, min(size, 0xFFFFFFFF))
-        kinds = bytes(marked)
-    return Chunks(starts, array("I", sizes), kinds)
+                kinds[index] = BAD
+    return Places(starts, sizes, kinds)

@@ -14,7 +14,7 @@ import deflate
 
 from forensics.errors import Corrupt, EvidenceError
 from forensics.evidence import chunks, ewf1, ewf2
-from forensics.evidence.chunks import Chunks, Layout, Table
+from forensics.evidence.chunks import Entries, Layout, Table
 from forensics.evidence.damage import DamageNotes
 from forensics.evidence.files import Files
 from forensics.location import printable
@@ -23,7 +23,7 @@ from forensics.model import ImageDamage
 SIGNATURE_V1 = b"EVF\x09\x0d\x0a\xff\x00"
 SIGNATURE_V2 = b"EVF2\x0d\x0a\x81\x00"
 _CACHE = 8 << 20  # bytes of decoded chunks
-_TABLES = 16  # loaded tables: 64 Ki chunks of 13 bytes each at most, as EnCase and FTK write them
+_TABLES = 4 << 20  # chunks whose table entries are kept: 16 MiB of them, 128 GiB of a medium in chunks of 32 KiB
 _SMALL = 128  # stored bytes of a chunk that can only be a repetition
 _RUN = 8 << 20  # bytes read at once
 _EXTENSION = re.compile(r"\.([A-Za-z])(\d\d|[A-Za-z]{2})")
@@ -45,7 +45,8 @@ class EwfImage:
         self._chunk = layout.chunk_size
         self._tables = layout.tables
         self._firsts = [table.first for table in layout.tables]
-        self._loaded: OrderedDict[int, Chunks] = OrderedDict()
+        self._loaded: OrderedDict[int, Entries] = OrderedDict()
+        self._held = 0
         self._cache: OrderedDict[int, Buffer] = OrderedDict()
         self._repeated: dict[bytes, Buffer] = {}
         self._cached = max(2, _CACHE // layout.chunk_size)
@@ -125,33 +126,35 @@ class EwfImage:
                 first += count
                 continue
             end = min(last + 1, table.first + table.count)
-            self._read_run(table, self._located(place, table), first - table.first, end - table.first, out)
+            self._read_run(table, self._entries(place, table), first - table.first, end - table.first, out)
             first = end
         return out
 
-    def _located(self, place: int, table: Table) -> Chunks:
+    def _entries(self, place: int, table: Table) -> Entries:
         found = self._loaded.get(place)
         if found is None:
             found = self._loaded[place] = table.load()
-            if len(self._loaded) > _TABLES:
-                self._loaded.popitem(last=False)
+            self._held += table.count
+            while self._held > _TABLES and len(self._loaded) > 1:
+                self._held -= self._tables[self._loaded.popitem(last=False)[0]].count
         else:
             self._loaded.move_to_end(place)
         return found
 
-    def _read_run(self, table: Table, located: Chunks, index: int, end: int, out: list[Buffer]) -> None:
-        """Chunks `index` to `end` of a table: those that stand next to one another are read at once."""
-        starts, sizes, kinds = located
-        while index < end:
+    def _read_run(self, table: Table, entries: Entries, begin: int, end: int, out: list[Buffer]) -> None:
+        """Chunks `begin` to `end` of a table: those that stand next to one another are read at once."""
+        starts, sizes, kinds = entries.places(begin, end)
+        first, index, count = table.first + begin, 0, end - begin
+        while index < count:
             start = starts[index]
             if kinds[index] >= chunks.PATTERN:
-                out.append(self._without_data(table.first + index, kinds[index], start, sizes[index]))
+                out.append(self._without_data(first + index, kinds[index], start, sizes[index]))
                 index += 1
                 continue
             stop = start + sizes[index]
             after = index + 1
             while (
-                after < end
+                after < count
                 and kinds[after] < chunks.PATTERN
                 and 0 <= starts[after] - stop <= 4096
                 and starts[after] + sizes[after] - start <= _RUN
@@ -161,7 +164,7 @@ class EwfImage:
             data = memoryview(self._files.read(table.segment, start, stop - start))
             for inner in range(index, after):
                 at = starts[inner] - start
-                number = table.first + inner
+                number = first + inner
                 try:
                     out.append(self._decoded(kinds[inner], data[at : at + sizes[inner]], number))
                 except _Bad as error:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence import chunks, ewf_metadata
-from forensics.evidence.chunks import Chunks, Layout, Table
+from forensics.evidence.chunks import Entries, Layout, Places, Table
 from forensics.evidence.damage import DamageNotes
 from forensics.evidence.ewf_sections import Section, adler_holds, walk_v1
 from forensics.evidence.files import Files
@@ -23,6 +23,7 @@ from forensics.evidence.files import Files
 LARGEST_CHUNK = 128 << 20  # 32,768 sectors of 4,096 bytes; EnCase stops at 512 KiB
 LARGEST_MEDIUM = 1 << 50
 _TABLE_HEADER = 24
+_OFFSET = 0x7FFFFFFF
 _TEXT = 1 << 20  # compressed metadata beyond this is not metadata
 
 
@@ -251,8 +252,10 @@ class _Reader:
             reason = f"{name}: the chunk table at byte {first.at} is damaged"
             self.items.append(_Lost(reason, room // 4 if small and room >= 0 else None))
             return
-        if len(sound) == 2 and sound[0].count != sound[1].count:
-            self.damage.note(f"{name}: the sections 'table' and 'table2' at bytes {first.at} and {sound[1].section.at} differ in length")
+        if len(sound) == 2 and (sound[0].count, sound[0].base) != (sound[1].count, sound[1].base):
+            self.damage.note(
+                f"{name}: the headers of the sections 'table' and 'table2' at bytes {first.at} and {sound[1].section.at} differ"
+            )
             sound = sound[:1]
         if sound[0].count:
             self.items.append(_Found(index, sound[0], sound[1] if len(sound) == 2 else None, boundaries))
@@ -313,30 +316,30 @@ def _placed(files: Files, items: list[_Found | _Lost], volume: _Volume, damage: 
     return tables
 
 
-def _load(files: Files, found: _Found, first: int, chunk_size: int, damage: DamageNotes) -> Chunks:
+def _load(files: Files, found: _Found, first: int, chunk_size: int, damage: DamageNotes) -> Entries:
     """Read a table's entries, falling back to its copy where their checksum does not hold."""
     place = found.place
-    raw, sound = _entries(files, found.segment, place, found.boundaries)
-    agreed: bytes | None = None
+    raw, sound = _raw_entries(files, found.segment, place, found.boundaries)
+    doubtful: bytes | None = None
     if not sound:
         last = first + place.count - 1
         where = f"{files.names[found.segment]}: the chunk table at byte {place.section.at} (chunks {first} to {last}) is damaged"
-        copy, copy_sound = _entries(files, found.segment, found.mirror, found.boundaries) if found.mirror else (b"", False)
+        copy, copy_sound = _raw_entries(files, found.segment, found.mirror, found.boundaries) if found.mirror else (b"", False)
         if copy_sound:
             damage.note(f"{where}; its copy is used")
             raw = copy
         elif copy:
             damage.note(f"{where}, and so is its copy; entries in which they agree are used")
-            agreed = bytes(raw[at : at + 4] == copy[at : at + 4] for at in range(0, len(raw), 4))
+            doubtful = bytes(raw[at : at + 4] != copy[at : at + 4] for at in range(0, place.count * 4, 4))
         else:
-            damage.note(f"{where} and has no copy; chunks are used where their own checksums hold")
+            damage.note(f"{where} and has no copy; chunks whose own checksums hold are used where it places them")
     entries = array("I", raw.ljust(place.count * 4, b"\xff"))
     if sys.byteorder == "big":
         entries.byteswap()
-    return _located(entries, place.base, found.boundaries, chunk_size, files.sizes[found.segment], agreed)
+    return _Entries(entries, place.base, found.boundaries, chunk_size, files.sizes[found.segment], doubtful)
 
 
-def _entries(files: Files, segment: int, place: _TablePlace, boundaries: "array[int]") -> tuple[bytes, bool]:
+def _raw_entries(files: Files, segment: int, place: _TablePlace, boundaries: "array[int]") -> tuple[bytes, bool]:
     """A table's entries, and whether their checksum holds: none follows them where the chunks themselves do (SMART)."""
     size = place.count * 4
     data = files.read(segment, place.entries, size + 4)
@@ -345,37 +348,59 @@ def _entries(files: Files, segment: int, place: _TablePlace, boundaries: "array[
         return raw, False
     if adler_holds(data):
         return raw, True
-    start = place.base + (int.from_bytes(raw[:4], "little") & 0x7FFFFFFF)
+    start = place.base + (int.from_bytes(raw[:4], "little") & _OFFSET)
     return raw, start == place.entries + size
 
 
-def _located(entries: "array[int]", base: int, boundaries: "array[int]", chunk_size: int, file_size: int, agreed: bytes | None) -> Chunks:
-    """Offset, size and kind of each chunk: the highest bit of an entry says that it is compressed, the next entry where it ends.
+class _Entries:
+    """A table's entries: the highest bit says that the chunk is compressed, the next entry where it ends.
 
-    EnCase 6.7 lets offsets run over into that bit ("Table entries offset overflow"): from there on it says nothing.
+    EnCase 6.7 lets offsets run over into that bit ("Table entries offset overflow"): from entry `turn` on it says nothing.
+    `doubtful` has a 1 for each entry in which the table and its copy, both damaged, differ.
     """
-    starts = array("Q", [base + (entry & 0x7FFFFFFF) for entry in entries])
-    kinds = bytearray(entry >> 31 for entry in entries)  # 0 is PLAIN, 1 is DEFLATE
-    sizes = [after - before for before, after in pairwise(starts)]
-    if sizes and min(sizes) < 0:
-        most = chunks.largest_stored(chunk_size)
-        turn = next(index for index, size in enumerate(sizes) if size < 0) + 1
-        if 0 < base + entries[turn] - starts[turn - 1] <= most:
-            for index in range(turn, len(entries)):
-                starts[index] = base + entries[index]
-                kinds[index] = chunks.EITHER
-            sizes = [after - before for before, after in pairwise(starts)]
-    sizes.append(_end(starts[-1], boundaries) - starts[-1])
-    for index, size in enumerate(sizes[:-1] if min(sizes) <= 0 else ()):
-        if size <= 0:  # entries ascend: one of the two is wrong, and a chunk read from a wrong place may well hold its checksum
-            kinds[index] = kinds[index + 1] = chunks.BAD
-    if agreed is not None:
-        for index, same in enumerate(agreed):
-            if not same:  # neither where it begins nor where the one before ends is known
-                kinds[index] = chunks.BAD
-                if index:
-                    kinds[index - 1] = chunks.BAD
-    return chunks.checked(starts, sizes, bytes(kinds), chunk_size, file_size)
+
+    def __init__(
+        self, entries: "array[int]", base: int, boundaries: "array[int]", chunk_size: int, file_size: int, doubtful: bytes | None
+    ) -> None:
+        self._entries = entries
+        self._base = base
+        self._boundaries = boundaries
+        self._chunk_size = chunk_size
+        self._file_size = file_size
+        self._doubtful = doubtful
+        self._turn = len(entries)
+        if file_size - base > _OFFSET:
+            offsets = [entry & _OFFSET for entry in entries]
+            descent = next((index for index, (before, after) in enumerate(pairwise(offsets), 1) if after < before), 0)
+            if descent and 0 < entries[descent] - offsets[descent - 1] <= chunks.largest_stored(chunk_size):
+                self._turn = descent
+
+    def places(self, begin: int, end: int) -> Places:
+        """Where chunks `begin` to `end` of the table lie."""
+        low, high = max(begin - 1, 0), min(end + 1, len(self._entries))
+        base, raw = self._base, self._entries[low:high]
+        if high <= self._turn:
+            starts = [base + (entry & _OFFSET) for entry in raw]
+            kinds = [entry >> 31 for entry in raw]  # 0 is PLAIN, 1 is DEFLATE
+        else:
+            numbered = list(enumerate(raw, low))
+            starts = [base + (entry & _OFFSET if index < self._turn else entry) for index, entry in numbered]
+            kinds = [entry >> 31 if index < self._turn else chunks.EITHER for index, entry in numbered]
+        if high == end:
+            starts.append(_end(starts[-1], self._boundaries))
+        else:
+            kinds.pop()
+        sizes = [after - before for before, after in pairwise(starts)]
+        if min(sizes) <= 0:
+            for index, size in enumerate(sizes):
+                if size <= 0:  # entries ascend: one of the two is wrong, and a chunk read from a wrong place may well hold its checksum
+                    kinds[index : index + 2] = [chunks.BAD] * len(kinds[index : index + 2])
+        if self._doubtful:
+            for index in range(len(kinds)):
+                if any(self._doubtful[low + index : low + index + 2]):  # neither where it begins nor where it ends may be in doubt
+                    kinds[index] = chunks.BAD
+        skip, count = begin - low, end - begin
+        return chunks.checked(starts[skip : skip + count], sizes[skip:], kinds[skip:], self._chunk_size, self._file_size)
 
 
 def _end(start: int, boundaries: "array[int]") -> int:

@@ -12,7 +12,7 @@ from functools import partial
 
 from forensics.errors import Corrupt, LimitExceeded, Locked
 from forensics.evidence import chunks, ewf_metadata
-from forensics.evidence.chunks import Chunks, Layout, Table
+from forensics.evidence.chunks import Entries, Layout, Places, Table
 from forensics.evidence.damage import DamageNotes
 from forensics.evidence.ewf1 import LARGEST_CHUNK, LARGEST_MEDIUM
 from forensics.evidence.ewf_sections import DONE, NEXT, Section, adler_holds, walk_v2
@@ -184,7 +184,7 @@ def _placed(
 
 def _load(
     files: Files, segment: int, section: Section, first: int, count: int, chunk_size: int, method: int, damage: DamageNotes
-) -> Chunks:
+) -> Entries:
     """Read a table's entries: offset, size and flags of each chunk."""
     data = files.read(segment, section.start + _HEADER, count * _ENTRY + 4)
     sound = len(data) == count * _ENTRY + 4 and adler_holds(data)
@@ -205,11 +205,36 @@ def _load(
     if sys.byteorder == "big":
         starts.byteswap()
         words.byteswap()
-    sizes = list(words[2::4])
-    kinds = bytes(_kind(flags, method) for flags in words[3::4])
-    if not sound:  # nothing would show that a fill pattern or a chunk without checksum is wrong
-        kinds = bytes(chunks.BAD if kind in (chunks.PATTERN, chunks.BARE) else kind for kind in kinds)
-    return chunks.checked(starts[::2], sizes, kinds, chunk_size, files.sizes[segment])
+    return _Entries(starts[::2], words[2::4], words[3::4], method, chunk_size, files.sizes[segment], sound)
+
+
+class _Entries:
+    """A table's entries: offset (or fill pattern), stored size and flags of each chunk."""
+
+    def __init__(
+        self,
+        starts: "array[int]",
+        sizes: "array[int]",
+        flags: "array[int]",
+        method: int,
+        chunk_size: int,
+        file_size: int,
+        sound: bool,
+    ) -> None:
+        self._starts = starts
+        self._sizes = sizes
+        self._flags = flags
+        self._method = method
+        self._chunk_size = chunk_size
+        self._file_size = file_size
+        self._sound = sound
+
+    def places(self, begin: int, end: int) -> Places:
+        """Where chunks `begin` to `end` of the table lie."""
+        kinds = [_kind(flags, self._method) for flags in self._flags[begin:end]]
+        if not self._sound:  # nothing would show that a fill pattern or a chunk without checksum is wrong
+            kinds = [chunks.BAD if kind in (chunks.PATTERN, chunks.BARE) else kind for kind in kinds]
+        return chunks.checked(list(self._starts[begin:end]), list(self._sizes[begin:end]), kinds, self._chunk_size, self._file_size)
 
 
 def _kind(flags: int, method: int) -> int:

@@ -117,7 +117,9 @@ def _open_layers(exhibit: str, image: Image) -> Opened:
         if flags & int(pytsk3.TSK_VS_PART_FLAG_META):
             continue
         if number > LAYERS:
-            faults.append(Fault(location=str(Location(exhibit)), kind="limit", message=f"more than {LAYERS} partitions; the rest was not opened"))
+            faults.append(
+                Fault(location=str(Location(exhibit)), kind="limit", message=f"more than {LAYERS} partitions; the rest was not opened")
+            )
             break
         if flags & int(pytsk3.TSK_VS_PART_FLAG_UNALLOC):
             layers.append(

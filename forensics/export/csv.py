@@ -1,7 +1,7 @@
 r"""CSV listings for a spreadsheet, in which no cell becomes a formula.
 
 RFC 4180 (comma, CRLF, quotes doubled), in UTF-8 with a byte order mark, without which Excel does not read UTF-8. Text that a
-spreadsheet would calculate (``=``, ``+``, ``-``, ``@`` first, also behind blanks or quotes, also in full width) gets an apostrophe before it,
+spreadsheet would calculate (``=``, ``+``, ``-``, ``@`` first, behind blanks or quotes, in full width) gets an apostrophe before it,
 and a semicolon before such a character stands as ``\x3b``, because Excel splits at semicolons where the locale's decimal mark is a comma
 (OWASP, "CSV Injection"). A cell is always one harmless line: control and bidirectional characters stand as
 `forensics.location.escape` writes them, and a backslash is doubled, so that the text can be had back. Locations are in that form

@@ -1,0 +1,208 @@
+"""`process`, `examine` and `report`: the main job, at once and in its steps."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from forensics import __version__, custody, index, report
+from forensics.case import Case, create, missing_fields, open_case
+from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
+from forensics.digest import sha256_file
+from forensics.engine import run, scope
+from forensics.errors import UsageError
+from forensics.location import escape
+from forensics.model import AttachmentRef, CaseInfo, Exhibit, Scope
+
+
+class _Reported(Struct, frozen=True):
+    """A case as a report needs it."""
+
+    info: CaseInfo
+    exhibits: tuple[Exhibit, ...]
+    missing_fields: tuple[str, ...]
+
+
+def _examine_options(command: Any) -> Any:
+    for option in (
+        click.option("--rules", multiple=True, type=click.Path(exists=True), help="YARA rules: a file or a folder; any number of times."),
+        click.option("--hash-set", "hash_sets", multiple=True, help="Known digests, as good:FILE or bad:FILE; any number of times."),
+        click.option("--skip-known", is_flag=True, help="Do not offer known-good content (by SHA-256) to the plugins."),
+        click.option("--scope", "scopes", multiple=True, help="What the authority allows: path=GLOB, kind=MIME, since=DATE, until=DATE."),
+        click.option(
+            "--plugins", "folders", multiple=True, type=click.Path(exists=True, file_okay=False), help="A folder of more plugins."
+        ),
+        click.option("--plugin", "names", multiple=True, help="Run this plugin only; any number of times."),
+        click.option("--children", type=click.IntRange(1, 64), help="Processes that read at the same time (default: one a core)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _report_options(command: Any) -> Any:
+    for option in (
+        click.option("--template", "templates", multiple=True, help="Report template; any number of times (default: all)."),
+        click.option("--lang", "language", help="Language of the report (default: the case's first)."),
+        click.option("--pictures", type=click.IntRange(0), default=0, show_default=True, help="At most so many thumbnails in the page."),
+    ):
+        command = option(command)
+    return command
+
+
+def _options(case: Case, given: dict[str, Any]) -> run.Options:
+    options = {name: dict(values) for name, values in case.plugin_options.items()}
+    if given["rules"]:
+        for name in ("rule-match", "rule-match-named"):
+            options.setdefault(name, {})["rules"] = [str(Path(path).absolute()) for path in given["rules"]]
+    if given["hash_sets"]:
+        options.setdefault("known-hash", {})["sets"] = list(given["hash_sets"])
+    stated = scope.parse(given["scopes"])
+    return run.Options(
+        children=given["children"] or 0,
+        plugin_folders=given["folders"],
+        plugins=given["names"] or None,
+        plugin_options=options,
+        scope=stated if stated != Scope() else case.scope,
+        skip_known=given["skip_known"],
+    )
+
+
+def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], by: str | None, as_json: bool) -> run.Outcome:
+    with progress(as_json) as show:
+        outcome = run.examine(case, exhibits, _options(case, given), show, by=by)
+    if as_json:
+        say({"run": outcome})
+        return outcome
+    click.echo(f"{outcome.run}: {outcome.entries} entries examined, {outcome.faults} faults; digest {outcome.digest}")
+    if outcome.resumed:
+        click.echo("  it was interrupted before, and went on from where it was")
+    if outcome.limited:
+        click.echo("  a limit of time or memory struck: the run's digest is not comparable with another's")
+    for exhibit, same in sorted(outcome.unchanged.items()):
+        click.echo(f"  exhibit {escape(exhibit)}: {'unchanged, same digest before and after' if same else 'CHANGED while it was examined'}")
+    for why in outcome.examined_nothing:
+        click.echo(f"  not examined: {escape(why)}", err=True)
+    return outcome
+
+
+def _report(case: Case, templates: tuple[str, ...], language: str | None, pictures: int, by: str | None, as_json: bool) -> Path:
+    at = datetime.now(UTC)
+    stamp = at.strftime("%Y%m%dT%H%M%SZ")
+    folder = case.reports / stamp
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = case.reports / f"{stamp}-{number}"
+    folder.mkdir(parents=True)
+
+    def attachment(reference: AttachmentRef) -> bytes | None:
+        path = case.extracted / reference.sha256[:2] / reference.sha256
+        return path.read_bytes() if path.is_file() else None
+
+    exhibits = case.exhibits()
+    with index.open_index(case.index_path) as found:
+        document = report.build(
+            _Reported(case.info, exhibits, missing_fields(case.info, exhibits)),
+            found,
+            at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            custody=custody.read(case.folder),
+            head=custody.head(case.folder),
+            tool=f"forensics {__version__}",
+            language=language or case.languages[0],
+            pictures=pictures,
+            attachment=attachment,
+        )
+        chosen = {"templates": templates} if templates else {}
+        report.write(document, found, folder, **chosen)
+    digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
+    page = folder / "report.html"
+    if as_json:
+        say({"report": {"folder": str(folder), "files": digests}})
+    else:
+        click.echo(f"report: {page if page.exists() else folder}")
+    return folder
+
+
+def _code(outcome: run.Outcome) -> int:
+    if outcome.examined_nothing and outcome.entries == 0:
+        return 1
+    return FAULTS if outcome.faults or not all(outcome.unchanged.values()) else 0
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@case_option
+@by_option
+@json_option
+@click.option("--case-id", help="The case's number, where the case is made now.")
+@click.option("--agency", help="The agency, where the case is made now.")
+@click.option("--examiner", help="The examiner, where the case is made now.")
+@_examine_options
+@_report_options
+def process(
+    images: tuple[Path, ...],
+    folder: Path,
+    by: str | None,
+    as_json: bool,
+    case_id: str | None,
+    agency: str | None,
+    examiner: str | None,
+    templates: tuple[str, ...],
+    language: str | None,
+    pictures: int,
+    **given: Any,
+) -> int:
+    """Take IMAGES (or folders, or files) to a report: make or open the case, add the exhibits, examine, report."""
+    for image in images:
+        if folder.absolute().is_relative_to(image.absolute()):
+            raise UsageError(f"the case folder {folder} would lie inside the exhibit {image}; name another with --case")
+    if (folder / "case.toml").exists():
+        case = open_case(folder)
+    else:
+        case = create(folder, CaseInfo(case_id=case_id, agency=agency, examiner=examiner), by=by)
+    with case.lock():
+        held = {exhibit.image: exhibit for exhibit in case.exhibits()}
+        chosen = []
+        for image in images:
+            there = held.get(str(image.absolute()))
+            chosen.append(there or case.add_exhibit(Exhibit(exhibit_id="", image=str(image), image_format="as found"), by))
+        outcome = _examine(case, tuple(chosen), given, by, as_json)
+        _report(case, templates, language, pictures, by, as_json)
+    return _code(outcome)
+
+
+@click.command()
+@case_option
+@by_option
+@json_option
+@click.option("--exhibit", "wanted", multiple=True, help="Only this exhibit; any number of times.")
+@_examine_options
+def examine(folder: Path, by: str | None, as_json: bool, wanted: tuple[str, ...], **given: Any) -> int:
+    """Examine the case's exhibits, or go on where an examination was interrupted."""
+    case = open_case(folder)
+    with case.lock():
+        exhibits = case.exhibits()
+        unknown = set(wanted) - {exhibit.exhibit_id for exhibit in exhibits}
+        if unknown:
+            raise UsageError(f"no exhibit {', '.join(sorted(unknown))}; there are: {', '.join(exhibit.exhibit_id for exhibit in exhibits)}")
+        outcome = _examine(case, tuple(e for e in exhibits if not wanted or e.exhibit_id in wanted), given, by, as_json)
+    return _code(outcome)
+
+
+@click.command(name="report")
+@case_option
+@by_option
+@json_option
+@_report_options
+def report_command(folder: Path, by: str | None, as_json: bool, templates: tuple[str, ...], language: str | None, pictures: int) -> None:
+    """Write the report of what has been examined so far."""
+    case = open_case(folder)
+    with case.lock():
+        run.ensure_index(case)
+        _report(case, templates, language, pictures, by, as_json)
+
+
+COMMANDS = (process, examine, report_command)

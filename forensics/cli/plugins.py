@@ -1,0 +1,81 @@
+"""`plugins`: which there are, what each reads and finds, and a new one to begin with."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from forensics.cli.console import json_option, say, table
+from forensics.engine import run
+from forensics.errors import UsageError
+
+_PLUGIN = '''"""What {name} finds."""
+
+from collections.abc import Iterator
+
+from forensics.plugin import ByteRange, File, Finding, extractor
+
+
+@extractor(version="1.0", mime=("text/*",))
+def {function}(file: File, *, word: str = "passport") -> Iterator[Finding]:
+    """Text files that hold a word, and where."""
+    place = file.read().find(word.encode())
+    if place >= 0:
+        yield Finding(kind="{name}", summary=f"Text holds {{word!r}}", locator=ByteRange(place, len(word)))
+'''
+
+folders_option = click.option(
+    "--plugins", "folders", multiple=True, type=click.Path(exists=True, file_okay=False), help="A folder of more plugins."
+)
+
+
+@click.group()
+def plugins() -> None:
+    """The plugins: list, show, new."""
+
+
+def _described(folders: tuple[str, ...]) -> run.Described:
+    with tempfile.TemporaryDirectory() as folder:
+        return run.describe(run.Options(plugin_folders=folders), Path(folder, "spool"))
+
+
+@plugins.command(name="list")
+@folders_option
+@json_option
+def list_command(folders: tuple[str, ...], as_json: bool) -> None:
+    """All plugins, and those that could not be loaded."""
+    described = _described(folders)
+    if as_json:
+        for plugin in described.plugins:
+            say(plugin)
+        for fault in described.faults:
+            say(fault)
+        return
+    table(("plugin", "version", "kind", "finds"), [(p.name, p.version, p.kind, p.description) for p in described.plugins])
+    for fault in described.faults:
+        click.echo(f"not loaded: {fault.location}: {fault.message}", err=True)
+
+
+@plugins.command()
+@click.argument("name")
+@folders_option
+def show(name: str, folders: tuple[str, ...]) -> None:
+    """Everything that one plugin declares."""
+    plugin = run.plugin_named(_described(folders).plugins, name)
+    table(("what", "value"), [(field, getattr(plugin, field)) for field in plugin.__struct_fields__])
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to write it (default: here).")
+def new(name: str, folder: Path) -> None:
+    """Write a working plugin NAME, to be changed into yours."""
+    function = name.replace("-", "_")
+    if not function.isidentifier() or not function.islower():
+        raise UsageError(f"{name!r}: a plugin's name is lower-case words joined by hyphens, such as travel-tickets")
+    path = folder / f"{function}.py"
+    if path.exists():
+        raise UsageError(f"{path} exists already; choose another name")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(_PLUGIN.format(name=name, function=function), encoding="utf-8")
+    click.echo(f"{path}: written; run it with --plugins {folder}")

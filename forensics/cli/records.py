@@ -1,0 +1,175 @@
+"""`records`, `search`, `why`, `extract`, `compare`: questions to a case that has been examined."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from forensics import index
+from forensics.case import Case, open_case
+from forensics.cli.console import case_option, json_option, say, table
+from forensics.engine import content, run
+from forensics.errors import CaseError, UsageError
+from forensics.evidence.layers import open_exhibit
+from forensics.location import Location, escape
+from forensics.model import Examined
+
+
+def _open(folder: Path) -> Case:
+    case = open_case(folder)
+    run.ensure_index(case)
+    return case
+
+
+@click.command()
+@case_option
+@json_option
+@click.option("--kind", help="Only records of this kind.")
+@click.option("--plugin", help="Only records of this plugin.")
+@click.option("--level", type=click.Choice(["alert", "notable", "info"]), help="Only records of this level.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+def records(folder: Path, as_json: bool, kind: str | None, plugin: str | None, level: str | None, limit: int | None) -> None:
+    """What was found."""
+    with index.open_index(_open(folder).index_path) as found:
+        rows = found.records(kind=kind, plugin=plugin, level=level, limit=limit)
+        if as_json:
+            for record in rows:
+                say(record)
+        else:
+            table(
+                ("level", "kind", "finding", "location"), ((r.finding.level, r.finding.kind, r.finding.summary, r.location) for r in rows)
+            )
+
+
+@click.command()
+@click.argument("text")
+@case_option
+@json_option
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+def search(text: str, folder: Path, as_json: bool, limit: int) -> None:
+    """Names and findings that hold TEXT, in any script."""
+    with index.open_index(_open(folder).index_path) as found:
+        rows = found.search(text, limit)
+        if as_json:
+            for location, summary in rows:
+                say({"location": location, "summary": summary})
+        else:
+            table(("finding or name", "location"), ((summary, location) for location, summary in rows))
+
+
+def _one(found: index.Index, place: str) -> Examined:
+    entries = found.entries_at(place)
+    if not entries:
+        raise UsageError(f"{place!r}: nothing stands there; `forensics search` finds locations by a part of their name")
+    if len(entries) > 1:
+        raise UsageError("several stand there; say which:\n" + "\n".join(entry.entry.location for entry in entries[:20]))
+    return entries[0]
+
+
+@click.command()
+@click.argument("location")
+@case_option
+@json_option
+def why(location: str, folder: Path, as_json: bool) -> None:
+    """What was done to the file at LOCATION, plugin by plugin, and why not."""
+    with index.open_index(_open(folder).index_path) as found:
+        entry = _one(found, location)
+        faults = list(found.faults(location=entry.entry.location))
+        if as_json:
+            say({"entry": entry, "faults": faults})
+            return
+        digests = entry.digests or None
+        table(
+            ("what", "value"),
+            [
+                ("location", entry.entry.location),
+                ("state", entry.entry.state),
+                ("content", entry.entry.content),
+                ("read", entry.outcome or "it has no content"),
+                ("because", entry.reason),
+                ("type", entry.mime),
+                ("SHA-256", digests.sha256 if digests else None),
+            ],
+        )
+        done = {outcome.plugin: outcome for outcome in entry.plugins}
+        rows = []
+        for each in (plugin for one in found.runs()[-1:] for plugin in one.plugins if plugin.kind != "analyser"):
+            outcome = done.get(each.name)
+            if outcome is None:
+                rows.append((each.name, "not offered", f"it takes {each.selection}"))
+            else:
+                rows.append((each.name, outcome.outcome, outcome.reason or f"{outcome.findings} findings"))
+        table(("plugin", "outcome", "why"), rows)
+        table(("fault", "of", "message"), [(fault.kind, fault.plugin or "the reader", fault.message) for fault in faults])
+
+
+@click.command()
+@click.argument("location")
+@case_option
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write it (default: the case's extracted folder).")
+def extract(location: str, folder: Path, output: Path | None) -> None:
+    """Write the content at LOCATION to a file, and check it against its digest."""
+    case = _open(folder)
+    with index.open_index(case.index_path) as found:
+        entry = _one(found, location)
+    if entry.digests is None:
+        raise CaseError(f"{location}: was not read ({entry.reason or 'it has no content'}), so there is nothing to extract")
+    place = Location.parse(entry.entry.location)
+    image = next(exhibit.image for exhibit in case.exhibits() if exhibit.exhibit_id == place.exhibit)
+    opened = open_exhibit(place.exhibit, Path(image))
+    layer = str(Location(place.exhibit, place.layers))
+    system = next(each for each in opened.file_systems if each.info.location == layer)
+    target = output or case.extracted / entry.digests.sha256[:2] / entry.digests.sha256
+    if output is not None and output.exists():
+        raise UsageError(f"{output} exists already; name another file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    spool = target.parent / f".extract-{os.getpid()}"
+    spool.mkdir()
+    try:
+        digests, _, read = content.read(system.open(place), entry.entry.size, entry.entry.holes, spool, keep=True)
+        if digests.sha256 != entry.digests.sha256:
+            raise CaseError(f"{location}: reads differently now ({digests.sha256}) than when it was examined ({entry.digests.sha256})")
+        os.replace(read.path("content"), target)
+        read.close()
+    finally:
+        spool.rmdir()
+    click.echo(f"{escape(str(target))}: {entry.entry.size} bytes, SHA-256 {digests.sha256}, as examined")
+
+
+def _run_at(folder: Path, text: str) -> tuple[Case, str]:
+    if "/" in text:
+        path = Path(text)
+        return _open(path.parents[1]), path.name
+    return _open(folder), text
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@case_option
+@json_option
+def compare(first: str, second: str, folder: Path, as_json: bool) -> int:
+    """Whether two runs found the same; else what differs. A run of another case is named by its folder, CASE/runs/RUN."""
+    (left, left_run), (right, right_run) = _run_at(folder, first), _run_at(folder, second)
+    with index.open_index(left.index_path, left_run) as one, index.open_index(right.index_path, right_run) as other:
+        digests = one.run_digest(left_run), other.run_digest(right_run)
+        limited = one.limited(left_run) or other.limited(right_run)
+    same = digests[0] == digests[1]
+    if as_json:
+        say({"same": same, "digests": digests, "comparable": not limited})
+    else:
+        click.echo(f"{'the same' if same else 'different'}: {digests[0]} {digests[1]}")
+        if limited:
+            click.echo("a limit of time or memory struck in one of them: they are not comparable")
+    if not same:
+        differences = index.compare(left.index_path, left_run, right.index_path, right_run)
+        if as_json:
+            for difference in differences:
+                say(msgspec.structs.asdict(difference))
+        else:
+            table(("only in", "what", "location"), ((d.side, d.what, d.location) for d in differences))
+    return 0 if same else 1
+
+
+COMMANDS = (records, search, why, extract, compare)
