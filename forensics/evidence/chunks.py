@@ -14,6 +14,8 @@ BARE = 4  # as it is, without a checksum
 PATTERN = 5  # eight bytes, repeated; they stand where the offset would
 BAD = 6  # the table gives an impossible place
 
+MOST_ENTRIES = 1 << 22  # of one table: EnCase writes 65,534; a table is loaded whole, 4 Mi entries take 60 MB
+
 
 class Places(NamedTuple):
     """Offset in the segment file, stored bytes and kind of each of a run of chunks."""

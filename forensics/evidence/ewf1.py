@@ -265,7 +265,7 @@ class _Reader:
         if len(head) != _TABLE_HEADER or not adler_holds(head):
             return None
         count, base = struct.unpack_from("<I4xQ", head)
-        if count > (section.end - section.start - _TABLE_HEADER) // 4 or base > self.files.sizes[index]:
+        if count > min(chunks.MOST_ENTRIES, (section.end - section.start - _TABLE_HEADER) // 4) or base > self.files.sizes[index]:
             return None
         return _TablePlace(section, section.start + _TABLE_HEADER, count, base)
 

@@ -70,7 +70,8 @@ def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes) -> La
             elif kind == _TABLE:
                 head = _data(files, index, section, 20)
                 first, count = struct.unpack_from("<QI", head) if len(head) == 20 else (0, 0)
-                if len(head) != 20 or not adler_holds(head) or count * _ENTRY + _HEADER > section.end - section.start:
+                room = min(chunks.MOST_ENTRIES, (section.end - section.start - _HEADER) // _ENTRY)
+                if len(head) != 20 or not adler_holds(head) or count > room:
                     damage.note(f"{where}, a chunk table, is damaged: its header does not hold")
                     reasons.append(f"a chunk table of {name} is damaged")
                 elif count:
