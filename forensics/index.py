@@ -12,7 +12,7 @@ from msgspec import Struct
 from forensics import segment
 from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
-from forensics.location import Location
+from forensics.location import Location, escape
 from forensics.model import (
     Coverage,
     Derived,
@@ -137,7 +137,7 @@ class _Builder:
         for exhibit in self._run.exhibits:
             self._index.execute("UPDATE parts SET current = 0 WHERE exhibit = ?", (exhibit,))
             cursor = self._index.execute("INSERT INTO parts (run, exhibit, current) VALUES (?, ?, 1)", (run, exhibit))
-            self._parts[exhibit] = int(cursor.lastrowid or 0)
+            self._parts[escape(exhibit, separators=True)] = int(cursor.lastrowid or 0)
         self._index.execute("CREATE TEMP TABLE results (plugin TEXT, content TEXT, context TEXT, findings BLOB)")
         for path in segments:
             self._index.executemany(
@@ -191,9 +191,9 @@ class _Builder:
             self._index.execute("INSERT INTO layers VALUES (?, ?, ?)", (self._part(line.location), line.location, _encode(line)))
             self._id(identity(line), line.location, "layer")
         elif isinstance(line, Measured):
-            self._index.execute("INSERT INTO measured VALUES (?, ?, ?)", (self._part(line.exhibit), line.phase, _encode(line)))
+            self._index.execute("INSERT INTO measured VALUES (?, ?, ?)", (self._part(escape(line.exhibit, separators=True)), line.phase, _encode(line)))
             if line.phase == "before":
-                self._id(identity(["image", line.exhibit, line.image.size, line.image.sha256]), f"{line.exhibit}:", "digest of the exhibit")
+                self._id(identity(["image", line.exhibit, line.image.size, line.image.sha256]), f"{escape(line.exhibit, separators=True)}:", "digest of the exhibit")
         elif isinstance(line, Derived):
             for finding in line.findings:
                 self._derived(line.plugin, finding)

@@ -1,7 +1,9 @@
 """For the tests of plugins: a file out of bytes or out of a path, and what a plugin says of it."""
 
 import io
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +20,6 @@ class _Held:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self._data)
@@ -27,8 +28,9 @@ class _Held:
         return self._data
 
     def path(self, name: str) -> Path:
-        self._folders.append(tempfile.TemporaryDirectory())
-        path = Path(self._folders[-1].name, name.replace("/", "_") or "content")
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        path = Path(folder, name.replace("/", "_") or "content")
         path.write_bytes(self._data)
         return path
 

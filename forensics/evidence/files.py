@@ -9,7 +9,7 @@ from pathlib import Path
 from forensics.errors import EvidenceError
 from forensics.location import printable
 
-_MOST_OPEN = 64  # a set may have thousands of segments, a process by default 1,024 descriptors
+_MOST_OPEN = 32  # a set may have thousands of segments, a process by default 1,024 descriptors
 
 
 class Files:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -225,8 +226,10 @@ class TskFileSystem:
             place = Location(self._exhibit, self._layers, path, self._address(address, attribute), stream)
             start = next((self._offset + run[0] * self._block for run in runs if not run[3] & _SPARSE), -1)
             listed = listed or not stream
+            bad = self._kind == "ntfs" and address == 8 and stream == "$Bad"  # as long as the volume, and nothing but a list of bad clusters
+            note = "marks bad clusters; it has no content of its own" if bad else None
             shown: EntryKind = "file" if kind == "directory" else kind
-            yield Entry(location=str(place), kind=shown, size=size, start=start, target=target, **common)  # type: ignore[arg-type]
+            yield Entry(location=str(place), kind=shown, size=0 if bad else size, start=start, target=target, note=note, **common)  # type: ignore[arg-type]
         if not listed:
             place = Location(self._exhibit, self._layers, path, str(address) if address else None)
             note = None if meta is not None or kind == "directory" else "the meta entry is gone: only the name is left"
@@ -282,7 +285,7 @@ class TskFileSystem:
                 if begin < end:
                     holes.append((begin, end - begin))
         if not holes:
-            jumps = self._kind in _LOCAL and any(a[0] + a[1] != b[0] for a, b in zip(runs, runs[1:], strict=False))
+            jumps = self._kind in _LOCAL and any(a[0] + a[1] != b[0] for a, b in pairwise(runs))
             state: ContentState = "unknown" if jumps else "intact"
             note = "the chain of clusters is a guess: it was freed, and the clusters do not follow each other" if jumps else entry.note
             return msgspec.structs.replace(entry, content=state, note=note)
