@@ -136,8 +136,8 @@ def photo_exif(file: File) -> Iterator[Finding]:
     software = str(data.get("software", ""))
     if EDITORS.search(software):
         yield _edited(software, data)
-    for problem in filter(None, problems):
-        raise problem
+    if first := next(filter(None, problems), None):
+        raise first
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------------
