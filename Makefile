@@ -4,7 +4,9 @@ PY := $(VENV)/bin/python
 DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core
 COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium
 
-.PHONY: install test-tools test wheel clean
+DEMO ?= demo-case
+
+.PHONY: demo install test-tools test wheel clean
 
 install: $(VENV)/.installed
 
@@ -13,6 +15,10 @@ $(VENV)/.installed: pyproject.toml
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -e '.[test]'
 	touch $@
+
+demo: install
+	rm -rf $(DEMO)
+	$(VENV)/bin/forensics process test_images/ext2.E01 --case $(DEMO) --case-id DEMO-1
 
 test-tools:
 	@missing=; for each in $(COMMANDS); do command -v $$each >/dev/null || PATH=$$PATH:/sbin:/usr/sbin command -v $$each >/dev/null || missing="$$missing $$each"; done; \
@@ -32,6 +38,7 @@ wheel: install
 	rm -rf build/second && python3 -m venv build/second
 	build/second/bin/python -m pip install --quiet dist/*.whl
 	cd / && $(CURDIR)/build/second/bin/python -c "from forensics.discovery import shipped; print(shipped('plugins'), shipped('report_templates'))"
+	rm -rf build/elsewhere && mkdir -p build/elsewhere && cd build/elsewhere && ../second/bin/forensics process $(CURDIR)/test_images/ext2.E01 --case demo
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -405,23 +405,41 @@ def _international(digits: str) -> tuple[str, str] | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164), phonenumbers.region_code_for_number(number) or "001"
 
 
+class _Plan(NamedTuple):
+    """A region's numbering plan, as far as it is needed here."""
+
+    region: str
+    code: int
+    prefix: str
+    any: re.Pattern[str]
+    mobile: re.Pattern[str]
+
+
+@lru_cache(maxsize=1)
+def _plans() -> tuple[_Plan, ...]:
+    out = []
+    for region in REGIONS:
+        data: Any = PhoneMetadata.metadata_for_region(region)
+        patterns = (re.compile(kind.national_number_pattern) for kind in (data.general_desc, data.mobile))
+        out.append(_Plan(region, data.country_code, data.national_prefix or "", *patterns))
+    return tuple(out)
+
+
 @lru_cache(maxsize=4096)
 def _national(digits: str, mobile: bool) -> tuple[tuple[str, str], ...]:
     """Regions and E.164 forms that a number in national form can have; only mobile numbers on demand."""
     out = []
-    for region in REGIONS:
-        metadata: Any = PhoneMetadata.metadata_for_region(region)
-        prefix = metadata.national_prefix or ""
-        if prefix and not digits.startswith(prefix):
+    for plan in _plans():
+        if not digits.startswith(plan.prefix):
             continue
-        own = digits.removeprefix(prefix)
-        if not re.fullmatch(metadata.general_desc.national_number_pattern, own):
-            continue
-        number = PhoneNumber(country_code=metadata.country_code, national_number=int(own))
-        kind = phonenumbers.number_type(number)
-        allowed = kind in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE) if mobile else kind != PhoneNumberType.UNKNOWN
-        if allowed:
-            out.append((region, phonenumbers.format_number(number, PhoneNumberFormat.E164)))
+        own = digits.removeprefix(plan.prefix)
+        if mobile:
+            fits = plan.mobile.fullmatch(own) is not None
+        else:
+            number = PhoneNumber(country_code=plan.code, national_number=int(own))
+            fits = plan.any.fullmatch(own) is not None and phonenumbers.number_type(number) != PhoneNumberType.UNKNOWN
+        if fits:
+            out.append((plan.region, f"+{plan.code}{own}"))
     return tuple(out)
 
 

@@ -59,8 +59,10 @@ def sha(text: str) -> str:
 
 class Case(Struct, frozen=True):
     info: CaseInfo
-    exhibits: tuple[Exhibit, ...]
-    missing_fields: tuple[str, ...] = ()
+    received: tuple[Exhibit, ...]
+
+    def exhibits(self) -> tuple[Exhibit, ...]:
+        return self.received
 
 
 class Line(Struct, frozen=True):
@@ -277,7 +279,9 @@ def entry(number: int, path: str | None = None, **given: object) -> Examined:
         "reason": reason,
         "digests": Digests(sha(location), sha(location)[:40], sha(location)[:32]) if outcome == "read" else None,
         "mime": "image/jpeg" if outcome == "read" else None,
-        "plugins": (PluginOutcome("photo-taken", "read"), PluginOutcome("yara-rules", "skipped", "known-good content")) if outcome == "read" else (),
+        "plugins": (PluginOutcome("photo-taken", "read"), PluginOutcome("yara-rules", "skipped", "known-good content"))
+        if outcome == "read"
+        else (),
     }
     return Examined(**(fields | given))  # type: ignore[arg-type]
 
@@ -331,7 +335,14 @@ RUN = RunInfo(
     tool="forensics 0.1.0",
     tool_digest=sha("tool"),
     started="2026-11-19T08:00:00Z",
-    libraries={"dfvfs": "20260701", "pytsk3": "20260715", "yara-python": "4.5.4", "yara-x": "1.22.1", "Pillow": "12.0.0", "ExifRead": "3.5.1"},
+    libraries={
+        "dfvfs": "20260701",
+        "pytsk3": "20260715",
+        "yara-python": "4.5.4",
+        "yara-x": "1.22.1",
+        "Pillow": "12.0.0",
+        "ExifRead": "3.5.1",
+    },
     plugins=PLUGINS,
     scope=Scope(paths=("/media/**", "/data/**"), since="2026-01-01", until="2026-11-18"),
     options={"known_good": False, "workers": 2},
@@ -394,7 +405,12 @@ CASE = Case(
             kind="computer",
         ),
     ),
-    ("authority.expires", "exhibit 2026-0417-1: write_blocker", "exhibit 2026-0417-2: seal_no", "exhibit 2026-0417-2: owner_role"),
+)
+MISSING = (
+    "case.legal_authority.expires",
+    "exhibit.2026-0417-1.acquisition.write_blocker",
+    "exhibit.2026-0417-2.seal_no",
+    "exhibit.2026-0417-2.owner_role",
 )
 IMAGES = {
     "2026-0417-1": ImageDigest(
@@ -415,7 +431,15 @@ IMAGES = {
     ),
 }
 LAYERS = (
-    LayerInfo(location="2026-0417-1:volume@1048576:ext4:/", kind="ext4", offset=1_048_576, size=118_000_000_000, label="userdata", examined=True, timezone="utc"),
+    LayerInfo(
+        location="2026-0417-1:volume@1048576:ext4:/",
+        kind="ext4",
+        offset=1_048_576,
+        size=118_000_000_000,
+        label="userdata",
+        examined=True,
+        timezone="utc",
+    ),
     LayerInfo(
         location="2026-0417-2:volume@1048576:bitlocker:",
         kind="bitlocker",
@@ -425,11 +449,29 @@ LAYERS = (
         reason="locked",
         description="BitLocker volume, protectors: TPM, recovery password",
     ),
-    LayerInfo(location="2026-0417-2:volume@256000000000:fat:/", kind="fat", offset=256_000_000_000, size=104_857_600, examined=True, timezone="local"),
+    LayerInfo(
+        location="2026-0417-2:volume@256000000000:fat:/",
+        kind="fat",
+        offset=256_000_000_000,
+        size=104_857_600,
+        examined=True,
+        timezone="local",
+    ),
 )
 FAULTS = (
-    Fault(location=VOLUME + "/media/0/Download/broken.zip;meta=90000", kind="corrupt", message="central directory is past the end (1042)", plugin="zip-members"),
-    Fault(location=VOLUME + "/media/0/Download/huge.pdf;meta=90001", kind="limit", message="60 s of CPU time", plugin="pdf-metadata", limit=True),
+    Fault(
+        location=VOLUME + "/media/0/Download/broken.zip;meta=90000",
+        kind="corrupt",
+        message="central directory is past the end (1042)",
+        plugin="zip-members",
+    ),
+    Fault(
+        location=VOLUME + "/media/0/Download/huge.pdf;meta=90001",
+        kind="limit",
+        message="60 s of CPU time",
+        plugin="pdf-metadata",
+        limit=True,
+    ),
     Fault(location="2026-0417-2:volume@1048576:bitlocker:", kind="locked", message="no key was given"),
 )
 COVERAGE = (
@@ -445,15 +487,38 @@ COVERAGE = (
         reasons={"outside the scope: period": 12, "corrupt": 8},
     ),
     Coverage(
-        exhibit="2026-0417-1", plugin="yara-rules", offered=500, read=470, skipped=28, failed=1, not_run=1, findings=1,
+        exhibit="2026-0417-1",
+        plugin="yara-rules",
+        offered=500,
+        read=470,
+        skipped=28,
+        failed=1,
+        not_run=1,
+        findings=1,
         reasons={"known-good content": 28, "it ended the process that it ran in": 1, "a reason of its own": 1},
     ),
     Coverage(exhibit="2026-0417-2", plugin="photo-taken", offered=0, read=0, skipped=0, failed=0, not_run=0, findings=0),
 )
 CUSTODY = (
     Line(1, "2026-02-16T02:10:00Z", "created", "A-2026-0417", "S. Pratiwi", sha("1"), {"tool": "forensics 0.1.0"}),
-    Line(2, "2026-02-16T02:15:00Z", "seized", "2026-0417-1", "A. Nugroho", sha("2"), {"place": "Entikong border post", "purpose": "seizure under W-2026-88"}),
-    Line(3, "2026-02-16T02:40:00Z", "transferred", "2026-0417-1", "A. Nugroho", sha("3"), {"from": "A. Nugroho", "to": "S. Pratiwi", "place": "Jakarta"}),
+    Line(
+        2,
+        "2026-02-16T02:15:00Z",
+        "seized",
+        "2026-0417-1",
+        "A. Nugroho",
+        sha("2"),
+        {"place": "Entikong border post", "purpose": "seizure under W-2026-88"},
+    ),
+    Line(
+        3,
+        "2026-02-16T02:40:00Z",
+        "transferred",
+        "2026-0417-1",
+        "A. Nugroho",
+        sha("3"),
+        {"from": "A. Nugroho", "to": "S. Pratiwi", "place": "Jakarta"},
+    ),
     Line(4, "2026-02-17T01:00:00Z", "examined", "2026-0417-1", None, sha("4"), None),
     Line(5, "2026-11-19T10:00:00Z", "verified", "2026-0417-1", "S. Pratiwi", sha("5"), {"sha256": sha("phone"), "run": RUN.run}, 2.5),
 )
@@ -517,7 +582,8 @@ def hostile() -> Index:
         for number, text in enumerate(HOSTILE)
     )
     extra = tuple(
-        entry(0, entry=Entry(location=VOLUME + "/" + text, kind="link", size=1, target=text, note=text), outcome="failed", reason=text) for text in HOSTILE
+        entry(0, entry=Entry(location=VOLUME + "/" + text, kind="link", size=1, target=text, note=text), outcome="failed", reason=text)
+        for text in HOSTILE
     )
     faults = tuple(Fault(location=VOLUME + "/" + text, kind="error", message=text, plugin=text) for text in HOSTILE)
     return index(records, 20, extra, faults)
@@ -528,14 +594,24 @@ def hostile_case() -> Case:
     first, second, *_ = HOSTILE
     return Case(
         CaseInfo(
-            case_id=first, agency=second, classification='";}</style><script>document.title="owned"</script>', offence_or_purpose=HOSTILE[6], client=HOSTILE[7]
+            case_id=first,
+            agency=second,
+            classification='";}</style><script>document.title="owned"</script>',
+            offence_or_purpose=HOSTILE[6],
+            client=HOSTILE[7],
         ),
         (Exhibit(exhibit_id="2026-0417-1", image=first, image_format="ewf", description=HOSTILE[8], make=HOSTILE[4], serial=HOSTILE[9]),),
-        (first,),
     )
 
 
 def document(case: Case = CASE, of: Index | None = None, language: str = "en", **given: object) -> Document:
     """The report document of a case, as the tool would build it."""
-    values: dict[str, object] = {"at": ISSUED, "custody": CUSTODY, "head": HEAD, "tool": "forensics 0.1.0", "validation": VALIDATION, "language": language}
+    values: dict[str, object] = {
+        "at": ISSUED,
+        "custody": CUSTODY,
+        "head": HEAD,
+        "tool": "forensics 0.1.0",
+        "validation": VALIDATION,
+        "language": language,
+    }
     return build(case, of if of is not None else index(), **(values | given))  # type: ignore[arg-type]

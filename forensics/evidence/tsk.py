@@ -24,8 +24,9 @@ _FS_TYPES = {
     "HFS": "hfs+", "ISO9660": "iso9660", "FFS1": "ufs1", "FFS1B": "ufs1", "FFS2": "ufs2", "YAFFS2": "yaffs2",
 }  # fmt: skip
 _LOCAL = {"fat12", "fat16", "fat32", "exfat"}
-# Attribute types that are content (sleuthkit/tsk/fs/tsk_fs.h, TSK_FS_ATTR_TYPE_ENUM): default, NTFS $DATA, HFS data and resource fork
-_DEFAULT, _NTFS_DATA, _HFS_DATA, _HFS_RSRC = 1, 128, 4352, 4353
+# Attribute types that are content (sleuthkit/tsk/fs/tsk_fs.h, TSK_FS_ATTR_TYPE_ENUM): default, NTFS $DATA
+# and the named indexes of its metadata files ($ObjId:$O), HFS data and resource fork
+_DEFAULT, _NTFS_DATA, _NTFS_INDEX_ROOT, _HFS_DATA, _HFS_RSRC = 1, 128, 144, 4352, 4353
 _ALLOCATED = int(pytsk3.TSK_FS_NAME_FLAG_ALLOC)
 _META_ALLOCATED = int(pytsk3.TSK_FS_META_FLAG_ALLOC)
 _SPARSE = int(pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE) | int(pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER)
@@ -220,13 +221,17 @@ class TskFileSystem:
             runs = [(int(run.addr), int(run.len), int(run.offset), int(run.flags)) for run in attribute]
             if owners is not None and state == "allocated":
                 owners.add(address, runs)
-            stream = "rsrc" if type == _HFS_RSRC else decode(raw_name) if raw_name and type == _NTFS_DATA else ""
-            if type not in (_DEFAULT, _NTFS_DATA, _HFS_DATA, _HFS_RSRC) or (kind == "directory" and not (type == _NTFS_DATA and stream)):
+            stream = "rsrc" if type == _HFS_RSRC else decode(raw_name) if raw_name and type in (_NTFS_DATA, _NTFS_INDEX_ROOT) else ""
+            if type not in (_DEFAULT, _NTFS_DATA, _NTFS_INDEX_ROOT, _HFS_DATA, _HFS_RSRC) or (
+                kind == "directory" and not (type == _NTFS_DATA and stream)
+            ):
                 continue
             place = Location(self._exhibit, self._layers, path, self._address(address, attribute), stream)
             start = next((self._offset + run[0] * self._block for run in runs if not run[3] & _SPARSE), -1)
             listed = listed or not stream
-            bad = self._kind == "ntfs" and address == 8 and stream == "$Bad"  # as long as the volume, and nothing but a list of bad clusters
+            bad = (
+                self._kind == "ntfs" and address == 8 and stream == "$Bad"
+            )  # as long as the volume, and nothing but a list of bad clusters
             note = "marks bad clusters; it has no content of its own" if bad else None
             shown: EntryKind = "file" if kind == "directory" else kind
             yield Entry(location=str(place), kind=shown, size=0 if bad else size, start=start, target=target, note=note, **common)  # type: ignore[arg-type]

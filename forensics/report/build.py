@@ -70,10 +70,7 @@ class Case(Protocol):
 
     @property
     def info(self) -> CaseInfo: ...
-    @property
     def exhibits(self) -> Iterable[Exhibit]: ...
-    @property
-    def missing_fields(self) -> tuple[str, ...]: ...
 
 
 class Counts(Protocol):
@@ -139,6 +136,7 @@ def build(
     at: str,
     custody: Iterable[CustodyLine],
     head: tuple[int, str],
+    missing: Iterable[str],
     tool: str,
     language: str = "en",
     validation: Validation | None = None,
@@ -148,8 +146,8 @@ def build(
 ) -> Document:
     """The report document of a case as the index shows it.
 
-    `at` is the time of issue (ISO 8601, UTC); `custody` the lines of the log and `head` its last line's number and SHA-256; `tool` name and
-    version of this tool. At most `per_kind` findings of a kind are in the page, fewer where there are many kinds. With `pictures`, at most
+    `at` is the time of issue (ISO 8601, UTC); `custody` the lines of the log and `head` its last line's number and SHA-256; `missing` the
+    required fields that nobody has filled in; `tool` name and version of this tool. At most `per_kind` findings of a kind are in the page, fewer where there are many kinds. With `pictures`, at most
     so many attached pictures are embedded, whose bytes `attachment` gives.
     """
     runs = tuple(RunView(run, index.run_digest(run.run)) for run in index.runs())
@@ -168,7 +166,7 @@ def build(
         issued=at,
         tool=tool,
         case=case.info,
-        missing=tuple(case.missing_fields),
+        missing=tuple(missing),
         exhibits=exhibits,
         custody=_custody(custody, head),
         runs=runs,
@@ -218,7 +216,7 @@ def build(
 def _exhibits(case: Case, index: Index) -> tuple[ExhibitView, ...]:
     images, checks = index.images(), index.checks()
     views = []
-    for exhibit in sorted(case.exhibits, key=lambda item: item.exhibit_id):
+    for exhibit in sorted(case.exhibits(), key=lambda item: item.exhibit_id):
         image = images.get(exhibit.exhibit_id)
         segments = image.segments if image else ()
         damage = image.damage if image else ()

@@ -75,12 +75,13 @@ def render(
     """The page of `template`, piece by piece. Reads the document, the listings' digests and the fonts; nothing else."""
     environment = _environment(translations)
     held = json.dumps(msgspec.to_builtins(document), ensure_ascii=False)
-    yield from environment.get_template(template).generate(
+    parts = environment.get_template(template).generate(
         document=document,
         listings={item.name: item for item in listings},
         language=language or document.language,
         fonts=[(name, _font(name)) for name in markup.scripts(held)],
     )
+    yield from map(str, parts)  # some are Markup, which would escape what is added to it
 
 
 def _lines(parts: Iterable[str]) -> Iterator[bytes]:
