@@ -610,6 +610,7 @@ def document(case: Case = CASE, of: Index | None = None, language: str = "en", *
         "at": ISSUED,
         "custody": CUSTODY,
         "head": HEAD,
+        "missing": MISSING,
         "tool": "forensics 0.1.0",
         "validation": VALIDATION,
         "language": language,

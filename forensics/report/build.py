@@ -5,6 +5,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import msgspec
@@ -37,6 +38,7 @@ from forensics.report.document import (
     ExhibitView,
     FindingView,
     KindView,
+    Missing,
     Picture,
     Place,
     ReasonView,
@@ -46,6 +48,7 @@ from forensics.report.document import (
     TimelineView,
     Validation,
 )
+from forensics.report.labels import LABELS
 
 PER_KIND = 200
 _PER_REPORT = 2_000  # findings in one page: beyond this browsers become slow
@@ -55,6 +58,7 @@ _FIELDS = 40
 _CHARACTERS = 1_000  # of one value
 _CHARACTERS_A_FINDING = 4_000
 _LINES = 200  # of segments, damage, layers, faults, custody events
+_LISTED = 12  # items of a list in the custody log
 _REASONS = 50
 _EXAMPLES = 3
 _EXAMPLES_WITHIN = 20_000  # entries looked through for examples
@@ -147,8 +151,9 @@ def build(
     """The report document of a case as the index shows it.
 
     `at` is the time of issue (ISO 8601, UTC); `custody` the lines of the log and `head` its last line's number and SHA-256; `missing` the
-    required fields that nobody has filled in; `tool` name and version of this tool. At most `per_kind` findings of a kind are in the page, fewer where there are many kinds. With `pictures`, at most
-    so many attached pictures are embedded, whose bytes `attachment` gives.
+    required fields that nobody has filled in; `tool` name and version of this tool. At most `per_kind` findings of a kind are in the
+    page, fewer where there are many kinds. With `pictures`, at most so many attached pictures are embedded, whose bytes `attachment`
+    gives.
     """
     runs = tuple(RunView(run, index.run_digest(run.run)) for run in index.runs())
     exhibits = _exhibits(case, index)
@@ -166,7 +171,7 @@ def build(
         issued=at,
         tool=tool,
         case=case.info,
-        missing=tuple(missing),
+        missing=tuple(Missing(_field(where), where) for where in missing),
         exhibits=exhibits,
         custody=_custody(custody, head),
         runs=runs,
@@ -223,7 +228,7 @@ def _exhibits(case: Case, index: Index) -> tuple[ExhibitView, ...]:
         stated = exhibit.stated_sha256
         views.append(
             ExhibitView(
-                exhibit=exhibit,
+                exhibit=msgspec.structs.replace(exhibit, image=PurePath(exhibit.image).name),  # no paths of this machine
                 image=msgspec.structs.replace(image, segments=(), damage=()) if image else None,
                 unchanged=checks.get(exhibit.exhibit_id),
                 stated=stated.strip().lower() == image.sha256 if image and stated else None,
@@ -260,12 +265,28 @@ def _custody(lines: Iterable[CustodyLine], head: tuple[int, str]) -> Custody:
     return Custody(head_seq=head[0], head_sha256=head[1], first=tuple(first), last=tuple(last), total=total)
 
 
+def _field(where: str) -> str:
+    """The name in the list of fields of the last part, or parts, of ``exhibit.2026-1.seizure.place``."""
+    parts = where.split(".")
+    return next((name for name in (".".join(parts[-count:]) for count in (3, 2, 1)) if name in LABELS["field"]), where)
+
+
 def _body(body: Any) -> tuple[tuple[str, Text], ...]:
+    """The particulars of an event, one level of nesting laid flat; of long lists their length."""
     plain = msgspec.to_builtins(body)
-    fields = plain.items() if isinstance(plain, dict) else [("body", plain)]
-    return tuple(
-        (str(name), clip(_value(value))) for name, value in islice(fields, _FIELDS) if name != "salt" and value not in (None, "", [], {})
-    )
+    fields: list[tuple[str, Text]] = []
+    for name, value in plain.items() if isinstance(plain, dict) else [("body", plain)]:
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for key, item in inner:
+            if item in (None, "", [], {}) or len(fields) >= _FIELDS:
+                continue
+            fields.append((f"{name}.{key}" if key else str(name), _particular(item)))
+    return tuple(fields)
+
+
+def _particular(value: Any) -> Text:
+    nested = isinstance(value, list | dict) and (len(value) > _LISTED or any(isinstance(item, list | dict) for item in value))
+    return Text("", items=len(value)) if nested else clip(_value(value))
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------------

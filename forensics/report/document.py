@@ -14,10 +14,14 @@ FORMAT = "forensics-report/1"
 
 
 class Text(Struct, frozen=True):
-    """A value as text for the reader; `cut` is the number of characters that are left out at its end."""
+    """A value as text for the reader; `cut` is the number of characters that are left out at its end.
+
+    `items` instead of text: a list of so many things, too long to show.
+    """
 
     text: str
     cut: int = 0
+    items: int = 0
 
 
 class Place(Struct, frozen=True):
@@ -90,6 +94,13 @@ class ExhibitView(Struct, frozen=True, kw_only=True):
     damage: tuple[ImageDamage, ...]
     damage_total: int
     damage_bytes: int
+
+
+class Missing(Struct, frozen=True):
+    """A required field that nobody has filled in: which field, and where it belongs (``exhibit.2026-1.seizure.place``)."""
+
+    field: str
+    where: str
 
 
 class CustodyView(Struct, frozen=True, kw_only=True):
@@ -191,7 +202,7 @@ class Document(Struct, frozen=True, kw_only=True):
     issued: str
     tool: str
     case: CaseInfo
-    missing: tuple[str, ...]
+    missing: tuple[Missing, ...]
     exhibits: tuple[ExhibitView, ...]
     custody: Custody
     runs: tuple[RunView, ...]
