@@ -101,7 +101,7 @@ def runs_in(path: Path) -> set[str]:
 
 
 def add_run(path: Path, run: RunInfo, segments: Iterable[Path]) -> None:
-    """Read a run's segments into the index, in one transaction; what the index had of that run is replaced. Raises CaseError (disk full)."""
+    """Read a run's segments into the index, in one transaction, in place of what it had of that run. Raises CaseError (disk full)."""
     try:
         with contextlib.closing(sqlite3.connect(path)) as index, index:
             index.execute("PRAGMA synchronous = OFF")  # derived: a crash costs a rebuild, nothing else
@@ -191,9 +191,10 @@ class _Builder:
             self._index.execute("INSERT INTO layers VALUES (?, ?, ?)", (self._part(line.location), line.location, _encode(line)))
             self._id(identity(line), line.location, "layer")
         elif isinstance(line, Measured):
-            self._index.execute("INSERT INTO measured VALUES (?, ?, ?)", (self._part(escape(line.exhibit, separators=True)), line.phase, _encode(line)))
+            place = escape(line.exhibit, separators=True)
+            self._index.execute("INSERT INTO measured VALUES (?, ?, ?)", (self._part(place), line.phase, _encode(line)))
             if line.phase == "before":
-                self._id(identity(["image", line.exhibit, line.image.size, line.image.sha256]), f"{escape(line.exhibit, separators=True)}:", "digest of the exhibit")
+                self._id(identity(["image", line.exhibit, line.image.size, line.image.sha256]), f"{place}:", "digest of the exhibit")
         elif isinstance(line, Derived):
             for finding in line.findings:
                 self._derived(line.plugin, finding)

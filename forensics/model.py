@@ -17,6 +17,7 @@ State = Literal["allocated", "deleted", "orphan", "unallocated", "slack"]
 ContentState = Literal["intact", "partly-reallocated", "reallocated", "unknown"]
 EntryKind = Literal["file", "directory", "link", "virtual", "other"]
 Level = Literal["info", "notable", "alert"]
+FaultKind = Literal["unsupported", "corrupt", "locked", "limit", "error", "died", "damaged", "changed", "invalid-plugin"]
 Outcome = Literal["read", "skipped", "failed", "not-run"]
 
 
@@ -212,11 +213,10 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fault", 
     """
 
     location: str
-    kind: Literal["unsupported", "corrupt", "locked", "limit", "error", "died", "damaged", "changed", "invalid-plugin"]
+    kind: FaultKind
     message: str
     plugin: str | None = None
     limit: bool = False
-
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):

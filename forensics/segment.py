@@ -38,7 +38,7 @@ class Writer:
 
     def commit(self) -> str:
         """Make the segment durable under its name. Returns the SHA-256 of its uncompressed lines. Raises OSError (disk full)."""
-        self._zstd.close()
+        self._zstd.close()  # type: ignore[no-untyped-call]
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

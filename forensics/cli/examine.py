@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import Struct
 
 from forensics import __version__, custody, index, report
 from forensics.case import Case, create, missing_fields, open_case
@@ -15,14 +14,6 @@ from forensics.engine import run, scope
 from forensics.errors import UsageError
 from forensics.location import escape
 from forensics.model import AttachmentRef, CaseInfo, Exhibit, Scope
-
-
-class _Reported(Struct, frozen=True):
-    """A case as a report needs it."""
-
-    info: CaseInfo
-    exhibits: tuple[Exhibit, ...]
-    missing_fields: tuple[str, ...]
 
 
 def _examine_options(command: Any) -> Any:
@@ -101,11 +92,11 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
         path = case.extracted / reference.sha256[:2] / reference.sha256
         return path.read_bytes() if path.is_file() else None
 
-    exhibits = case.exhibits()
     with index.open_index(case.index_path) as found:
         document = report.build(
-            _Reported(case.info, exhibits, missing_fields(case.info, exhibits)),
+            case,
             found,
+            missing=missing_fields(case.info, case.exhibits()),
             at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             custody=custody.read(case.folder),
             head=custody.head(case.folder),

@@ -7,6 +7,7 @@ import click
 
 from forensics.cli.console import json_option, say, table
 from forensics.engine import run
+from forensics.engine.child import Described
 from forensics.errors import UsageError
 
 _PLUGIN = '''"""What {name} finds."""
@@ -34,7 +35,7 @@ def plugins() -> None:
     """The plugins: list, show, new."""
 
 
-def _described(folders: tuple[str, ...]) -> run.Described:
+def _described(folders: tuple[str, ...]) -> Described:
     with tempfile.TemporaryDirectory() as folder:
         return run.describe(run.Options(plugin_folders=folders), Path(folder, "spool"))
 

@@ -146,7 +146,7 @@ class _Service:
 
     def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:
         opened = self._exhibit(exhibit)
-        lines = b"".join(map(segment.encode, [*opened.layers, *opened.faults]))
+        lines = b"".join([*map(segment.encode, opened.layers), *map(segment.encode, opened.faults)])
         if lines:
             yield b"L", DONE.pack(0, 0) + lines
         info = OpenedInfo(len(opened.file_systems), opened.image is not None, opened.image.format if opened.image else "folder")

@@ -14,10 +14,7 @@ _STEP = 16 << 20
 
 def exhibit(opened: Opened, name: str, phase: str, progress: Callable[[int], None]) -> Measured:
     """The digests of an exhibit; `progress` is told of bytes read. After an examination SHA-256 alone is taken again."""
-    if opened.image is not None:
-        digest = measure_image(opened.image, progress, legacy=phase == "before")
-    else:
-        digest = _folder(opened)
+    digest = measure_image(opened.image, progress, legacy=phase == "before") if opened.image is not None else _folder(opened)
     return Measured(exhibit=name, phase="before" if phase == "before" else "after", image=digest)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from forensics import segment
@@ -18,7 +17,7 @@ from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, Unsu
 from forensics.evidence.layers import FileSystem, Stream
 from forensics.filetype import mime_of
 from forensics.location import Location, printable
-from forensics.model import Digests, Entry, Examined, Fault, Finding, Outcome, PluginOutcome, Result, Scope, StoredFinding
+from forensics.model import Digests, Entry, Examined, Fault, FaultKind, Finding, Outcome, PluginOutcome, Result, Scope, StoredFinding
 from forensics.plugin import File
 
 REMEMBERED = 100_000  # distinct contents whose outcomes a child keeps
@@ -31,7 +30,7 @@ class Verdict(Struct, frozen=True):
     outcome: Outcome
     reason: str | None
     findings: int
-    fault: tuple[str, str] | None  # kind, message
+    fault: tuple[FaultKind, str] | None  # kind, message
 
 
 class Death(Struct, frozen=True):
@@ -155,7 +154,7 @@ class Examiner:
                     deleted=entry.state in ("deleted", "orphan"),
                     times=entry.times,
                     needs=tool.plugin.needs,
-                    companions=lambda suffix, beside=companions: beside.get(suffix),
+                    companions=companions.get,
                 )
                 verdict, findings = run_plugin(tool, file, self._keeper)
                 content.release()
@@ -166,9 +165,7 @@ class Examiner:
                     yield Result(plugin=tool.plugin.name, content=digests.sha256, context=context, findings=tuple(findings))
             if verdict.fault:
                 kind, message = verdict.fault
-                yield msgspec.convert(
-                    {"type": "fault", "location": entry.location, "kind": kind, "plugin": tool.plugin.name, "message": message}, Fault
-                )
+                yield Fault(location=entry.location, kind=kind, plugin=tool.plugin.name, message=message)
             outcomes.append(PluginOutcome(tool.plugin.name, verdict.outcome, verdict.reason, context, verdict.findings))
         self._status.publish(number, READING, entry.size)
         yield Examined(entry=entry, outcome="read", digests=digests, mime=mime, plugins=tuple(outcomes))
@@ -204,7 +201,7 @@ class Examiner:
 def run_plugin(tool: Tool, file: File, keeper: Keeper) -> tuple[Verdict, list[StoredFinding]]:
     """Run one plugin on one file. What it found before it failed is kept. This is where the one broad `except` stands."""
     findings: list[StoredFinding] = []
-    fault: tuple[str, str] | None = None
+    fault: tuple[FaultKind, str] | None = None
     outcome: Outcome = "read"
     reason: str | None = None
     try:
@@ -225,8 +222,14 @@ def run_plugin(tool: Tool, file: File, keeper: Keeper) -> tuple[Verdict, list[St
     return Verdict(outcome, reason, len(findings), fault), findings
 
 
-def _kind(error: EvidenceError) -> str:
-    for kind, name in ((Unsupported, "unsupported"), (Corrupt, "corrupt"), (Locked, "locked"), (LimitExceeded, "limit")):
+def _kind(error: EvidenceError) -> FaultKind:
+    kinds: tuple[tuple[type[EvidenceError], FaultKind], ...] = (
+        (Unsupported, "unsupported"),
+        (Corrupt, "corrupt"),
+        (Locked, "locked"),
+        (LimitExceeded, "limit"),
+    )
+    for kind, name in kinds:
         if isinstance(error, kind):
             return name
     return "error"
