@@ -116,6 +116,8 @@ def document_properties(file: File) -> Iterator[Finding]:
             document = _zip(stream, file.size)
         else:
             raise Unsupported(f"content of type {file.mime} is none of PDF, OLE, Office Open XML and OpenDocument")
+    if document.damage and len(document.data) == 1 and not document.active:  # nothing but its kind was readable
+        raise document.damage
     yield _document(document)
     if document.encryption:
         yield Finding(
@@ -249,21 +251,18 @@ def _pdf_active(root: Any, document: _Document) -> None:
 
 def _pdf_dictionary(item: Any, document: _Document, scripts: list[str]) -> None:
     try:
-        action = _resolved(item.get("/S"))
-        if isinstance(action, str) and action in _PDF_ACTIONS:
-            document.found(_PDF_ACTIONS[action], "runs on opening" if _is_open_action(item, document) else "action")
+        opening = _resolved(item.get("/OpenAction"))
+        if isinstance(opening, dict) and (kind := _PDF_ACTIONS.get(str(_resolved(opening.get("/S"))))):
+            document.found(kind, "runs on opening")
+        if (kind := _PDF_ACTIONS.get(str(_resolved(item.get("/S"))))) and kind not in document.active:
+            document.found(kind, "runs when something is done")
         if "/JS" in item:
             code = _resolved(item["/JS"])
             scripts.append(code.get_data()[:MAX_SCRIPT].decode("latin-1") if hasattr(code, "get_data") else str(code)[:MAX_SCRIPT])
-            document.found("JavaScript", "action")
         if isinstance(_resolved(item.get("/EF")), dict):
             document.found("embedded file", _resolved(item.get("/UF")) or _resolved(item.get("/F")) or "without a name")
         if "/XFA" in item:
             document.found("XFA form", "form")
-        if "/OpenAction" in item and isinstance(opening := _resolved(item["/OpenAction"]), dict):
-            kind = _PDF_ACTIONS.get(str(_resolved(opening.get("/S"))))
-            if kind:
-                document.found(kind, "runs on opening")
     except DAMAGE as error:
         document.damage = Corrupt(f"PDF with an action that cannot be read ({type(error).__name__}: {error})")
 
@@ -273,9 +272,8 @@ def _pdf_time(text: object) -> datetime | None:
     found = re.match(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?", str(text), re.ASCII)
     if not found:
         return None
-    year, month, day, hour, minute, second = (
-        int(part or default) for part, default in zip(found.groups()[:6], (1, 1, 1, 0, 0, 0), strict=True)
-    )
+    parts = zip(found.groups()[:6], (1, 1, 1, 0, 0, 0), strict=True)
+    year, month, day, hour, minute, second = (int(part or default) for part, default in parts)
     minutes = 0 if not found[8] else int(f"{found[8]}1") * (60 * int(found[9]) + int(found[10] or 0))
     try:
         moment = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - a PDF need not say its zone
@@ -300,6 +298,10 @@ _OLE_TEXTS = {
     "manager": "manager",
     "company": "company",
 }
+# Field codes stand between 0x13 and 0x14 or 0x15 (MS-DOC 2.8.25), in one or two bytes a character.
+_DDE = re.compile(rb"\x13\s*(DDE(?:AUTO)?\s[^\x13-\x15]{0,500})", re.IGNORECASE)
+_WIDE_DDE = re.compile(rb"\x13\0(?:\s\0)*(D\0D\0E\0(?:A\0U\0T\0O\0)?\s\0(?:[^\x13-\x15].){0,500})", re.IGNORECASE | re.DOTALL)
+_HIDDEN = {1: " (hidden)", 2: " (very hidden)"}  # MS-XLS 2.4.28, hsState
 _OLE_KINDS = {
     "worddocument": "Word document",
     "workbook": "Excel workbook",
@@ -375,13 +377,9 @@ def _ole_active(ole: Any, paths: list[str], document: _Document) -> None:
             body = ole.openstream(path).read(MAX_BODY)
             if len(body) > 12 and struct.unpack_from("<H", body, 10)[0] & 0x0100:  # FibBase.fEncrypted, MS-DOC 2.5.2
                 document.encryption = "needs a password to open"
-            # Field codes stand between 0x13 and 0x14 or 0x15 (MS-DOC 2.8.25), in one or two bytes a character.
-            for code in re.findall(rb"\x13\s*(DDE(?:AUTO)?\s[^\x13-\x15]{0,500})", body, re.IGNORECASE):
-                document.found("DDE field", code.decode("cp1252", "backslashreplace").strip())
-            for code in re.findall(
-                rb"\x13\0(?:\s\0)*(D\0D\0E\0(?:A\0U\0T\0O\0)?\s\0(?:[^\x13-\x15].){0,500})", body, re.IGNORECASE | re.DOTALL
-            ):
-                document.found("DDE field", code.decode("utf-16-le", "backslashreplace").strip())
+            for code, encoding in ((_DDE, "cp1252"), (_WIDE_DDE, "utf-16-le")):
+                for field in code.findall(body):
+                    document.found("DDE field", field.decode(encoding, "backslashreplace").strip())
     if document.encryption:
         document.data["encrypted"] = True
 
@@ -396,9 +394,7 @@ def _workbook(body: bytes, document: _Document) -> None:
             if sheet == 1:
                 raw = body[offset + 12 : offset + 12 + length * (1 + (wide & 1))]
                 name = raw.decode("utf-16-le" if wide & 1 else "latin-1", "backslashreplace")
-                document.found(
-                    "Excel 4 macros", f"sheet {name}{(' (hidden)', ' (very hidden)')[hidden % 4 - 1] if hidden % 4 in (1, 2) else ''}"
-                )
+                document.found("Excel 4 macros", f"sheet {name}{_HIDDEN.get(hidden & 3, '')}")
         elif record == 0x002F:
             document.encryption = "needs a password to open"
         elif record == 0x000A:  # EOF: the sheets follow
@@ -443,7 +439,7 @@ _COUNTS = {"Pages": "pages", "Slides": "pages", "Words": "words", "TotalTime": "
 _OOXML_KINDS = {"word/": "Word document", "xl/": "Excel workbook", "ppt/": "PowerPoint presentation", "visio/": "Visio drawing"}
 _ODF_KINDS = {"text": "OpenDocument text", "spreadsheet": "OpenDocument spreadsheet", "presentation": "OpenDocument presentation"}
 _FIELD_CODES = re.compile(rb"<\w+:instrText\b[^>]*>([^<]*)<|<\w+:fldSimple\b[^>]*?:instr=\"([^\"]*)\"|<\w+:fldChar\b")
-_FETCHED = re.compile(r"(?i)https?:|ftp:|\\\\|//|file:(//)?[^/]|file:////|mhtml:")
+_FETCHED = re.compile(r"https?:|ftp:|mhtml:|\\\\|//|file://[^/]|file:///(?:/|\\\\)", re.IGNORECASE)
 
 
 def _zip(stream: BinaryIO, size: int) -> _Document:
@@ -569,7 +565,7 @@ def _relations(root: Any, document: _Document) -> None:
             continue
         if kind == "attachedTemplate":
             document.put("attached_template", target)
-        if _FETCHED.match(target) and not re.match(r"(?i)file:///[a-z]:|file:///[^/]", target):
+        if _FETCHED.match(target):
             document.found("external template" if kind == "attachedTemplate" else "external content", f"{kind}: {target}")
         elif kind in ("oleObject", "frame", "subDocument"):
             document.found("external content", f"{kind}: {target}")
@@ -611,9 +607,8 @@ def _clock(moment: datetime) -> str:
 def _document(document: _Document) -> Finding:
     data = document.data
     parts = [document.kind + (f" “{_line(data['title'])}”" if "title" in data else "")]
-    parts += [
-        f"{words} {_line(data[field])}" for words, field in (("by", "author"), ("last saved by", "last_modified_by")) if field in data
-    ]
+    people = (("by", "author"), ("last saved by", "last_modified_by"))
+    parts += [f"{words} {_line(data[field])}" for words, field in people if field in data]
     when = document.created or document.modified
     if when:
         data["when_from"] = "time_created" if document.created else "time_modified"
