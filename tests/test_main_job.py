@@ -89,7 +89,9 @@ def test_every_live_file_that_fls_lists_is_there_with_its_digest(name: str, evid
         path, _, stream = file["path"].partition(":")
         entry = held[path, stream]
         assert entry.digests is not None
-        assert (entry.entry.size, entry.digests.md5) == (file["size"], file["md5"])
+        assert entry.entry.size == file["size"]
+        if not stream:  # `fls -h` digests a file's unnamed stream, whichever stream the line is about
+            assert entry.digests.md5 == file["md5"]
 
 
 def test_the_run_digest_does_not_depend_on_children_or_time_zone(evidence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
