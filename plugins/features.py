@@ -26,6 +26,10 @@ _AROUND = 24  # characters of context on each side
 _TEXT_TYPES = {"application/json", "application/x-ndjson", "application/xml", "application/javascript", "application/csv", "message/rfc822"}
 # Last labels that are file suffixes and no top-level domains in the IANA root: "icon@2x.png"
 _NO_DOMAIN = re.compile("cfg|class|css|dll|exe|gif|x?html?|ini|jpe?g|js|json|log|nib|plist|png|svg|sys|txt|webp|xml|ya?ml")
+# A common top-level domain with more letters behind it, unless they make one that is in the IANA root ("community", "network", "organic")
+_RUN_ON = re.compile(
+    r"\.(com|net|org|info)(?!(?:cast|mbank|munity|pany|pare|puter|sec|bank|flix|work|anic)$)[A-Za-z][A-Za-z0-9-]*$", re.IGNORECASE
+)
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE58_CLASS = rb"[1-9A-HJ-NP-Za-km-z]"
@@ -313,6 +317,12 @@ def _email(data: bytes, start: int, end: int) -> Iterator[Feature]:
     text = text.lstrip(b".%+-")
     start = end - len(text)
     local, _, host = text.decode("ascii").rpartition("@")
+    note = {"note": "WhatsApp group identifier"} if host == "g.us" else {}
+    if run_on := _RUN_ON.search(host):
+        # "...@example.comDana": in databases the next column follows without a separator
+        end -= len(host) - run_on.end(1)
+        text, host = data[start:end], host[: run_on.end(1)]
+        note = {"note": "the content runs on directly behind the address"}
     if not 0 < len(local) <= 64 or ".." in local or local.endswith(".") or not _is_domain(host):
         return
     if len(text) < 10 and not (
@@ -322,7 +332,7 @@ def _email(data: bytes, start: int, end: int) -> Iterator[Feature]:
     if host in ("s.whatsapp.net", "c.us") and (number := _international(local)):
         yield Feature(start, end, "phone-number", number[0], {"regions": [number[1]], "basis": "WhatsApp identifier"})
         return
-    yield Feature(start, end, "email", f"{local}@{host}".lower(), {"note": "WhatsApp group identifier"} if host == "g.us" else {})
+    yield Feature(start, end, "email", f"{local}@{host}".lower(), dict[str, Value](note))
 
 
 def _plain(byte: bytes) -> bool:
@@ -460,6 +470,8 @@ def _national_mobile(data: bytes, start: int, end: int) -> Iterator[Feature]:
     before, after = data[max(start - 1, 0) : start], data[end : end + 2]
     if (before and before in b"+-./_:%#") or (after[:1] in b"-./:_" and after[1:].isdigit()):
         return  # part of something longer: a decimal, a date, a serial number
+    if re.fullmatch(rb"[0-9]{2}(?: [0-9]{2})+", data[start:end]):
+        return  # a dump of bytes
     if digits in "0123456789":
         return  # the digits themselves, as programs spell them
     if numbers := _national(digits, True):

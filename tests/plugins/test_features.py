@@ -84,6 +84,7 @@ def test_feature_is_found_in_utf8_and_in_both_orders_of_utf16(text, kind, value)
         "0x0000000000000000000000000000000000000000",
         "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3J",
         "+62 12 and +6281 and +1 202 555 0123",
+        "c7 44 24 08 10 00 00 00 c7",
         "0.0812345678 and 2021-09171234567 and 0123456789",
     ],
 )
