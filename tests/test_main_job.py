@@ -194,3 +194,11 @@ def test_what_is_no_image_is_refused_with_a_reason(content: bytes, words: str, t
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ext2-bitflip.E01", "ext2-truncated.E01"])
+def test_a_damaged_image_is_reported_as_damaged(name: str, evidence: Path, tmp_path: Path) -> None:
+    with examined(evidence / "malformed" / name, tmp_path / "case") as (found, outcome):
+        assert [fault.location.partition(";")[0] for fault in found.faults() if fault.kind == "damaged"]
+    assert outcome.faults
+    assert outcome.unchanged == {"1": True}

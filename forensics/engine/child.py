@@ -122,7 +122,8 @@ class _Service:
             yield from self._open(task.exhibit)
         elif task.what == "measure":
             measured = measure.exhibit(self._exhibit(task.exhibit), task.exhibit, task.phase, self._progress)
-            yield b"L", DONE.pack(0, 0) + segment.encode(measured)
+            found = measure.faults(measured) if task.phase == "before" else ()
+            yield b"L", DONE.pack(0, 0) + b"".join([segment.encode(measured), *map(segment.encode, found)])
         elif task.what == "plan":
             opened = self._exhibit(task.exhibit)
             for item in plan.units(task.exhibit, task.file_system, opened.file_systems[task.file_system]):

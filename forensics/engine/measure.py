@@ -1,7 +1,7 @@
 """The digests of an exhibit, before and after: of an image its decoded medium, of a folder the sorted list of its files' digests."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from forensics.errors import EvidenceError
 from forensics.evidence.image import measure as measure_image
@@ -10,12 +10,28 @@ from forensics.location import Location
 from forensics.model import Fault, ImageDamage, ImageDigest, Measured
 
 _STEP = 16 << 20
+DAMAGE = 1000  # places that are faults of their own
 
 
 def exhibit(opened: Opened, name: str, phase: str, progress: Callable[[int], None]) -> Measured:
     """The digests of an exhibit; `progress` is told of bytes read. After an examination SHA-256 alone is taken again."""
     digest = measure_image(opened.image, progress, legacy=phase == "before") if opened.image is not None else _folder(opened)
     return Measured(exhibit=name, phase="before" if phase == "before" else "after", image=digest)
+
+
+def faults(measured: Measured) -> Iterator[Fault]:
+    """What the image itself shows to be wrong: damage, and stored digests that its content does not have."""
+    image = measured.image
+    for damage in image.damage[:DAMAGE]:
+        place = Location(measured.exhibit, offset=damage.offset)
+        yield Fault(location=str(place), kind="damaged", message=f"{damage.size} bytes of the medium: {damage.message}")
+    if len(image.damage) > DAMAGE:
+        more = f"{len(image.damage) - DAMAGE} more places are damaged; the report's list of damage has them all"
+        yield Fault(location=str(Location(measured.exhibit)), kind="damaged", message=more)
+    for algorithm, same in sorted(image.stored_match.items()):
+        if not same:
+            stored = f"the {algorithm} stored at acquisition is {image.stored[algorithm]}, which is not that of the medium as it reads now"
+            yield Fault(location=str(Location(measured.exhibit)), kind="damaged", message=stored)
 
 
 def _folder(opened: Opened) -> ImageDigest:
