@@ -15,6 +15,7 @@ FLOORS: dict[str, float] = {
     "index": 4, "review": 4,
     "engine": 5, "timeline": 5,
     "report": 6, "export": 6,
+    "validation": 7,
     "exchange": 7, "testing": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from forensics import __version__, custody, index, report
+from forensics import __version__, custody, index, report, validation
 from forensics.case import Case, create, missing_fields, open_case
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.digest import sha256_file
@@ -102,6 +102,7 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
             head=custody.head(case.folder),
             tool=f"forensics {__version__}",
             language=language or case.languages[0],
+            validation=validation.kept(),
             pictures=pictures,
             attachment=attachment,
         )
@@ -196,4 +197,19 @@ def report_command(folder: Path, by: str | None, as_json: bool, templates: tuple
         _report(case, templates, language, pictures, by, as_json)
 
 
-COMMANDS = (process, examine, report_command)
+@click.command()
+@json_option
+def validate(as_json: bool) -> int:
+    """Examine the shipped images on this installation and compare with their known facts; the result stands in every report."""
+    result = validation.validate()
+    validation.keep(result)
+    if as_json:
+        say({"validation": result})
+    else:
+        click.echo(f"{result.passed} of {result.checks} checks passed ({result.material})")
+        for failure in result.failures:
+            click.echo(f"  failed: {escape(failure)}", err=True)
+    return 1 if result.failures else 0
+
+
+COMMANDS = (process, examine, report_command, validate)

@@ -146,7 +146,7 @@ def _nothing(entries: int, size: int, faults: int) -> None:
     return None
 
 
-def _tool_digest() -> str:
+def tool_digest() -> str:
     """SHA-256 over the tool's own source files, in order of their names."""
     root = Path(__file__).parents[1]
     return identity([[str(path.relative_to(root)), sha256_file(path)] for path in sorted(root.rglob("*.py"))])
@@ -173,7 +173,7 @@ def _begin(
         run="",
         exhibits=tuple(exhibit.exhibit_id for exhibit in exhibits),
         tool=__version__,
-        tool_digest=_tool_digest(),
+        tool_digest=tool_digest(),
         started="",
         libraries=_libraries(),
         plugins=tuple(plugin for plugin in described.plugins),
