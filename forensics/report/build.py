@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from forensics.digest import canonical, identity, sha256
+from forensics.digest import identity, sha256
 from forensics.export.csv import aware
 from forensics.location import printable
 from forensics.model import (
@@ -49,6 +49,7 @@ from forensics.report.document import (
     Validation,
 )
 from forensics.report.labels import LABELS
+from forensics.report.markup import plain_text
 
 PER_KIND = 200
 _PER_REPORT = 2_000  # findings in one page: beyond this browsers become slow
@@ -286,7 +287,7 @@ def _body(body: Any) -> tuple[tuple[str, Text], ...]:
 
 def _particular(value: Any) -> Text:
     nested = isinstance(value, list | dict) and (len(value) > _LISTED or any(isinstance(item, list | dict) for item in value))
-    return Text("", items=len(value)) if nested else clip(_value(value))
+    return Text("", items=len(value)) if nested else clip(plain_text(value))
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ def _finding(record: Record, number: int, gallery: _Gallery) -> FindingView:
     left = _CHARACTERS_A_FINDING
     data = []
     for name in sorted(finding.data)[:_FIELDS]:
-        text = clip(_value(finding.data[name]), max(80, min(_CHARACTERS, left)))
+        text = clip(plain_text(finding.data[name]), max(80, min(_CHARACTERS, left)))
         left -= len(text.text)
         data.append((clip(name, 80).text, text))
     return FindingView(
@@ -391,17 +392,6 @@ def _place(locator: Locator) -> Place:
             return Place("registry", clip(key).text, None if value is None else clip(value, 200).text)
         case RecordNumber(number, of):
             return Place("record", str(number), clip(of, 80).text)
-
-
-def _value(value: object) -> str:
-    """A flat value as text: texts and numbers as they are, lists and the rest as canonical JSON."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
-        return ", ".join(str(item) for item in value)
-    return canonical(value).decode()
 
 
 def clip(text: str, most: int = _CHARACTERS) -> Text:

@@ -64,6 +64,11 @@ class FindingView(Struct, frozen=True, kw_only=True):
     attachments_cut: int
     pictures: tuple[Picture, ...]
 
+    @property
+    def short(self) -> bool:
+        """Whether all its data are so short that two fields stand side by side."""
+        return not self.fields_cut and all(len(name) <= 18 and len(value.text) <= 32 for name, value in self.data)
+
 
 class KindView(Struct, frozen=True, kw_only=True):
     """All findings of one kind: how many at each level, and those that the page shows, alerts first."""

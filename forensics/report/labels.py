@@ -96,6 +96,7 @@ LABELS: dict[str, dict[str, str]] = {
         "victim": N_("victim"),
         "unknown": N_("unknown"),
     },
+    "unit": {"bytes": N_("bytes")},
     "locator-of": {"record": N_("record"), "page": N_("page"), "line": N_("line"), "member": N_("member")},
     "timezone": {"utc": N_("times in UTC"), "local": N_("times in local time of unknown zone")},
     "what": {

@@ -112,6 +112,7 @@ def _environment(translations: gettext.NullTranslations) -> jinja2.Environment:
         "code": markup.code,
         "markdown": markup.markdown,
         "number": markup.number,
+        "plain": markup.plain_text,
         "size": lambda value: markup.size(value, translations.gettext),
         "css_string": markup.css_string,
     }
