@@ -117,6 +117,7 @@ class Patterns(NamedTuple):
 
     start: Any
     utf16: Any
+    either: Any  # one automaton for both, for most content has neither
 
 
 def prepare() -> Prepared:
@@ -124,7 +125,11 @@ def prepare() -> Prepared:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.max_mem = 32 << 20
-    return Prepared(Patterns(re2.compile(_START, options), re2.compile(_UTF16_RUN, options)))
+    either = re2.Set.SearchSet(options)
+    either.Add(_START)
+    either.Add(_UTF16_RUN)
+    either.Compile()
+    return Prepared(Patterns(re2.compile(_START, options), re2.compile(_UTF16_RUN, options), either))
 
 
 @extractor(version="1.0", mime=("text/*", "application/*", "message/*"), prepare=prepare)
@@ -175,7 +180,11 @@ def _windows(stream: BinaryIO) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _stretches(patterns: Patterns, window: bytes) -> Iterator[Stretch]:
-    yield Stretch(window, 1, lambda offset: offset)
+    present = patterns.either.Match(window) or ()
+    if 0 in present:
+        yield Stretch(window, 1, lambda offset: offset)
+    if 1 not in present:
+        return
     lines: list[int] = []
     places: list[int] = []
     pieces, total = [], 0
@@ -190,8 +199,7 @@ def _stretches(patterns: Patterns, window: bytes) -> Iterator[Stretch]:
         index = bisect_right(lines, offset) - 1
         return places[index] + 2 * (offset - lines[index])
 
-    if pieces:
-        yield Stretch(b"\0".join(pieces), 2, place)
+    yield Stretch(b"\0".join(pieces), 2, place)
 
 
 def _layout_pattern(layout: Format) -> re.Pattern[bytes]:
