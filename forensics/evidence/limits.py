@@ -1,6 +1,29 @@
-"""Bounds on what is followed in evidence; passing one is a fault that names it, never a silent end."""
+"""How deep, how long and how many: the bounds on what an exhibit can make the tool follow, each with its reason.
 
-PATH_DEPTH = 256  # directories within directories: deeper ones are loops or attacks
-LINK_TARGET = 4096  # bytes of a symbolic link's target: PATH_MAX of Linux
-LAYERS = 128  # volumes of one image: a GPT states at most 128
-CONTAINER_DEPTH = 8  # files within files
+A bound that is hit is always a fault of kind "limit" at the place where it was hit, never silence.
+"""
+
+PATH_DEPTH = 256
+"""Components of a path. PATH_MAX of Linux (4096 bytes) and the 32,767 characters of NTFS allow more, people do not use it; a loop of
+damaged directories does."""
+
+LINK_TARGET = 4096
+"""Bytes of a symbolic link's target: PATH_MAX of Linux; longer ones are cut and say so."""
+
+LAYERS = 256
+"""Layers of one exhibit: a GPT holds 128 partitions (UEFI 2.10, 5.3.2), with a gap after each."""
+
+NESTING = 8
+"""Layers within layers: volume systems inside partitions, containers inside containers."""
+
+HOLES = 4096
+"""Byte ranges of one deleted content that other files own; one that has more is said to be unknown."""
+
+CLAIMS = 256
+"""Deleted entries that claim the same blocks and are compared with each other; beyond it the content is said to be unknown."""
+
+READ = 8 << 20
+"""Bytes asked of The Sleuth Kit at once: its read takes a C int, and memory stays flat."""
+
+OPEN_FILES = 64
+"""Recently opened metadata kept for reading: the streams of one file, and a database with its companions, follow each other."""

@@ -1,345 +1,355 @@
-"""File systems that The Sleuth Kit reads: every stream of every name, live, deleted and orphan, with where it lies."""
+"""File systems that The Sleuth Kit reads: NTFS, FAT, exFAT, ext2-4, UFS, HFS+, ISO 9660, YAFFS2; deleted entries included.
+
+The Sleuth Kit converts the local times of FAT and exFAT with the process's time zone. So the process's zone is set to UTC before a file
+system is opened and before it is walked; the times come out as they stand on the medium, and are knowingly naive.
+"""
 
 import os
 import time
-from array import array
-from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import pytsk3
 
-from forensics.errors import Corrupt
+from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
+from forensics.evidence import limits
 from forensics.evidence.image import Image
-from forensics.evidence.limits import LINK_TARGET, PATH_DEPTH
-from forensics.location import Layer, Location, decode, printable
-from forensics.model import ContentState, Entry, EntryKind, Fault, LayerInfo, State, Times
+from forensics.evidence.tsk_constants import (
+    ALLOCATED,
+    DEFAULT,
+    FAT,
+    HFS_DATA,
+    HFS_RESOURCE,
+    KINDS,
+    LOCAL_TIME,
+    NTFS_DATA,
+    NTFS_VOLUME_NAME,
+    PART_ALLOCATED,
+    PART_UNALLOCATED,
+    SCHEMES,
+)
+from forensics.evidence.tsk_walk import Walk
+from forensics.location import Layer, Location, decode, encode
+from forensics.model import Entry, Fault, LayerInfo
 
-_FS_TYPES = {
-    "NTFS": "ntfs", "FAT12": "fat12", "FAT16": "fat16", "FAT32": "fat32", "EXFAT": "exfat", "EXT2": "ext2", "EXT3": "ext3", "EXT4": "ext4",
-    "HFS": "hfs+", "ISO9660": "iso9660", "FFS1": "ufs1", "FFS1B": "ufs1", "FFS2": "ufs2", "YAFFS2": "yaffs2",
-}  # fmt: skip
-_LOCAL = {"fat12", "fat16", "fat32", "exfat"}
-# Attribute types that are content (sleuthkit/tsk/fs/tsk_fs.h, TSK_FS_ATTR_TYPE_ENUM): default, NTFS $DATA
-# and the named indexes of its metadata files ($ObjId:$O), HFS data and resource fork
-_DEFAULT, _NTFS_DATA, _NTFS_INDEX_ROOT, _HFS_DATA, _HFS_RSRC = 1, 128, 144, 4352, 4353
-_ALLOCATED = int(pytsk3.TSK_FS_NAME_FLAG_ALLOC)
-_META_ALLOCATED = int(pytsk3.TSK_FS_META_FLAG_ALLOC)
-_SPARSE = int(pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE) | int(pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER)
-_ORPHANS = b"$OrphanFiles"
-_META_KINDS: dict[int, EntryKind] = {1: "file", 2: "directory", 6: "link", 10: "virtual", 11: "virtual"}
-_NAME_KINDS: dict[int, EntryKind] = {3: "directory", 5: "file", 6: "link", 10: "virtual", 11: "virtual"}
+_LABEL = b" (Volume Label Entry)"
+_NO_LABEL = b"$EMPTY_VOLUME_LABEL"
 
 
-class ImageBridge(pytsk3.Img_Info):  # type: ignore[misc]
-    """What The Sleuth Kit reads from: our own image, read-only."""
+class Medium(pytsk3.Img_Info):  # type: ignore[misc]
+    """An image as The Sleuth Kit reads it: read-only."""
 
     def __init__(self, image: Image) -> None:
-        self._image = image
+        self.image = image
+        self.failure: EvidenceError | None = None
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
-    def close(self) -> None:
-        return None
-
     def read(self, offset: int, size: int) -> bytes:
-        return self._image.read(offset, size)
+        """Called by The Sleuth Kit. An exception cannot pass through it: a short read fails there, and `failure` says why."""
+        try:
+            return self.image.read(offset, size)
+        except EvidenceError as error:
+            self.failure = error
+            return b""
 
     def get_size(self) -> int:
-        return self._image.size
+        """Called by The Sleuth Kit: bytes of the medium."""
+        return self.image.size
+
+    def close(self) -> None:
+        """Called by The Sleuth Kit; the image is closed by whoever opened it."""
 
 
-class TskStream:
-    """One attribute of one meta entry."""
+class Partition(NamedTuple):
+    """A row of a volume system: byte offset and size on the medium, what the table says of it; `table` rows describe the others."""
 
-    def __init__(self, file: Any, location: Location, type: int, id: int, size: int) -> None:
-        self._file, self._location, self._type, self._id, self.size = file, location, type, id, size
+    offset: int
+    size: int
+    description: str
+    allocated: bool
+    table: bool
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`; short only at the end. Raises Corrupt naming the offset."""
-        size = min(size, self.size - offset)
-        if size <= 0:
-            return b""
+
+class VolumeSystem(NamedTuple):
+    """A partition table: its scheme ("dos", "gpt", "bsd", "sun", "mac"), whether only its backup could be read, its rows."""
+
+    scheme: str
+    backup: bool
+    partitions: tuple[Partition, ...]
+
+
+def open_volume_system(medium: Medium, offset: int, *, inside: bool) -> VolumeSystem | None:
+    """The volume system that begins at byte `offset`, `None` where there is none; `inside` a volume, only those that are put there.
+
+    Raises Unsupported where several are recognised.
+    """
+    # inside a volume GPT is not asked for: The Sleuth Kit would find the backup at the end of the medium
+    types = (pytsk3.TSK_VS_TYPE_BSD, pytsk3.TSK_VS_TYPE_SUN, pytsk3.TSK_VS_TYPE_DOS) if inside else (pytsk3.TSK_VS_TYPE_DETECT,)
+    for type_ in types:
         try:
-            return bytes(self._file.read_random(offset, size, self._type, self._id))
+            return _volume_system(pytsk3.Volume_Info(medium, type_, offset))
         except OSError as error:
-            raise Corrupt(f"{self._location}: cannot be read at byte {offset} ({_first_line(error)})") from error
+            _raise_failure(medium)
+            if " or " in str(error):
+                raise Unsupported(f"several partition tables are recognised at byte {offset}: {_said(error)}") from error
+    return None
+
+
+def _volume_system(volumes: Any) -> VolumeSystem:
+    block = int(volumes.info.block_size)
+    rows = []
+    for part in volumes:
+        flags = int(part.flags)
+        rows.append(
+            Partition(
+                offset=int(volumes.info.offset) + int(part.start) * block,
+                size=int(part.len) * block,
+                description=decode(part.desc or b"").encode("utf-8", "backslashreplace").decode(),
+                allocated=bool(flags & PART_ALLOCATED),
+                table=not flags & (PART_ALLOCATED | PART_UNALLOCATED),
+            )
+        )
+    return VolumeSystem(SCHEMES.get(int(volumes.info.vstype), "unknown"), bool(volumes.info.is_backup), tuple(rows))
+
+
+def open_file_system(
+    medium: Medium, exhibit: str, layers: tuple[Layer, ...], offset: int, size: int, description: str | None = None
+) -> "TskFileSystem | None":
+    """The file system that begins at byte `offset` of the medium; `None` where The Sleuth Kit recognises none.
+
+    `layers` are those below it. Raises Unsupported where several are recognised (naming them), Locked where
+    it is encrypted. `description` is what the partition table says.
+    """
+    utc()
+    try:
+        fs = pytsk3.FS_Info(medium, offset)
+    except OSError as error:
+        _raise_failure(medium)
+        said = _said(error)
+        if " or " in said:
+            raise Unsupported(f"several file systems are recognised: {said}") from error
+        if said.startswith("Encryption detected") or "BitLocker" in said:  # "possible encryption" is but high entropy
+            raise Locked(said) from error
+        return None
+    kind = KINDS.get(int(fs.info.ftype))
+    if kind is None:
+        return None
+    return TskFileSystem(medium, fs, exhibit, layers, kind, offset, size, description)
+
+
+def utc() -> None:
+    """Set the process's time zone to UTC, which The Sleuth Kit applies to local times."""
+    if os.environ.get("TZ") != "UTC" or time.tzname[0] != "UTC":
+        os.environ["TZ"] = "UTC"
+        time.tzset()
 
 
 class TskFileSystem:
-    """One file system of an image, opened at a byte offset. Raises OSError from the constructor where there is none."""
+    """One file system, read with The Sleuth Kit. Satisfies `FileSystem`; one thread at a time."""
 
-    def __init__(self, exhibit: str, layers: tuple[Layer, ...], image: Image, bridge: ImageBridge, offset: int, size: int) -> None:
-        os.environ["TZ"] = "UTC"  # FAT times are converted by the process's zone
-        time.tzset()
-        self._image, self._bridge = image, bridge
-        self._fs = pytsk3.FS_Info(bridge, offset=offset)
-        name = next((text for text in _FS_TYPES if int(getattr(pytsk3, f"TSK_FS_TYPE_{text}")) == int(self._fs.info.ftype)), None)
-        kind = _FS_TYPES[name] if name else f"tsk-{int(self._fs.info.ftype)}"
-        self._kind, self._offset, self._block = kind, offset, int(self._fs.info.block_size)
+    def __init__(
+        self, medium: Medium, fs: Any, exhibit: str, layers: tuple[Layer, ...], kind: str, offset: int, size: int, description: str | None
+    ) -> None:
+        self._medium, self._fs, self._kind, self._base = medium, fs, kind, offset
         self._exhibit, self._layers = exhibit, (*layers, Layer(kind))
-        self._zone = "" if kind in _LOCAL else "Z"
+        self._recent: OrderedDict[int, Any] = OrderedDict()
+        self._addresses: OrderedDict[str, int] = OrderedDict()
+        self._names: tuple[int, dict[bytes, int]] = (-1, {})
+        length = (int(fs.info.last_block) + 1) * int(fs.info.block_size)
         self.info = LayerInfo(
             location=str(Location(exhibit, self._layers)),
             kind=kind,
             offset=offset,
-            size=min(int(self._fs.info.block_count) * self._block, size),
+            size=min(length, size) if size else length,
+            label=self._label(),
+            description=description,
             examined=True,
-            timezone="local" if kind in _LOCAL else "utc",
+            timezone="local" if kind in LOCAL_TIME else "utc",
         )
-        self._meta = lru_cache(maxsize=64)(self._open_meta)
-
-    def _open_meta(self, address: int) -> Any:
-        return self._fs.open_meta(address)
-
-    # --- opening ------------------------------------------------------------------------------------------------------------
-
-    def open(self, location: Location) -> TskStream:
-        """The stream that `location.meta` names. Raises Corrupt where there is no such stream."""
-        parts = (location.meta or "").split("-")
-        if not all(part.isdecimal() for part in parts):
-            raise Corrupt(f"{location}: {location.meta!r} is no meta address of this file system")
-        try:
-            file = self._meta(int(parts[0]))
-        except OSError as error:
-            raise Corrupt(f"{location}: meta entry {parts[0]} cannot be opened ({_first_line(error)})") from error
-        for attribute in _attributes(file):
-            kind, id, name = int(attribute.info.type), int(attribute.info.id), attribute.info.name
-            if len(parts) == 3 and (str(kind), str(id)) != (parts[1], parts[2]):
-                continue
-            if len(parts) == 1 and not _is_content(kind, name, location.stream):
-                continue
-            return TskStream(file, location, kind, id, int(attribute.info.size))
-        if location.stream or len(parts) == 3:
-            raise Corrupt(f"{location}: the meta entry has no such stream")
-        return TskStream(file, location, 0, 0, 0)
-
-    def sibling(self, location: Location, suffix: str) -> Location | None:
-        """The live file beside it whose name is its own plus `suffix`, or `None`."""
-        path = f"{location.path}{suffix}"
-        try:
-            file = self._fs.open(printable(path))
-        except OSError:
-            return None
-        meta = file.info.meta
-        if meta is None or not int(meta.flags) & _META_ALLOCATED:
-            return None
-        for attribute in _attributes(file):
-            if _is_content(int(attribute.info.type), attribute.info.name, ""):
-                return Location(self._exhibit, self._layers, path, self._address(int(meta.addr), attribute))
-        return None
-
-    def _address(self, address: int, attribute: Any) -> str:
-        if self._kind != "ntfs":
-            return str(address)
-        return f"{address}-{int(attribute.info.type)}-{int(attribute.info.id)}"
-
-    # --- walking ------------------------------------------------------------------------------------------------------------
 
     def walk(self) -> Iterator[Entry | Fault]:
-        """Every stream of every name, depth first, in the file system's own order."""
-        owners: _Owners | None = None
-        for item in self._names(None):
-            if isinstance(item, Entry) and item.state in ("deleted", "orphan") and item.kind in ("file", "virtual"):
-                if owners is None:
-                    owners = _Owners()
-                    for _ in self._names(owners):
-                        pass
-                    owners.sort()
-                item = self._judged(item, owners)
-            yield item
+        """Allocated entries depth-first in the file system's own order, then deleted ones, then orphans. See `tsk_walk`."""
+        utc()
+        return Walk(self._fs, self._kind, self.info.location, self._base).run()
 
-    def _names(self, owners: "_Owners | None") -> Iterator[Entry | Fault]:
-        """The walk itself; with `owners`, only to learn which blocks live content owns."""
-        yield from self._directory(int(self._fs.info.root_inum), "", 0, set(), "allocated", owners)
-
-    def _directory(
-        self, address: int, path: str, depth: int, above: set[int], state: State, owners: "_Owners | None"
-    ) -> Iterator[Entry | Fault]:
-        place = str(Location(self._exhibit, self._layers, path or "/", str(address)))
-        if depth > PATH_DEPTH:
-            yield Fault(location=place, kind="limit", message=f"more than {PATH_DEPTH} folders deep; not listed")
-            return
-        try:
-            directory = self._fs.open_dir(inode=address)
-        except OSError as error:
-            yield Fault(location=place, kind="corrupt", message=f"the folder cannot be listed ({_first_line(error)})")
-            return
-        entries = iter(directory)
-        while True:
-            try:
-                found = next(entries)
-            except StopIteration:
-                return
-            except OSError as error:
-                yield Fault(location=place, kind="corrupt", message=f"the folder's listing ends early ({_first_line(error)})")
-                return
-            raw = found.info.name.name
-            if raw in (b".", b"..", None):
-                continue
-            yield from self._name(found, raw, path, depth, above, state, owners)
-
-    def _name(
-        self, found: Any, raw: bytes, path: str, depth: int, above: set[int], state: State, owners: "_Owners | None"
-    ) -> Iterator[Entry | Fault]:
-        below = f"{path}/{decode(raw)}"
-        name = found.info.name
-        address = int(name.meta_addr)
-        live = bool(int(name.flags) & _ALLOCATED)
-        here: State = state if state == "orphan" else "allocated" if live and state == "allocated" else "deleted"
-        file = found
-        if found.info.meta is None and address:
-            try:
-                file = self._fs.open_meta(address)
-            except OSError:
-                file = found
+    def open(self, location: Location) -> "TskStream":
+        """The content at a location of this file system, found by its meta address. Raises Corrupt where there is none."""
+        address, type_, number = self._meta(location)
+        file = self._file(address, location)
+        fallback = None
+        for attribute in file:
+            info = attribute.info
+            if type_ is None:
+                wanted = int(info.type) in ((HFS_RESOURCE,) if location.stream == "rsrc" else (DEFAULT, HFS_DATA, NTFS_DATA))
+                fits = wanted and (self._kind != "ntfs" or (decode(info.name) if info.name else "") == location.stream)
+            else:
+                fits = int(info.type) == type_ and int(info.id) == number
+            if fits:
+                runs = [(run.addr, run.len) for run in attribute if not int(run.flags)] if self._kind in FAT else []
+                single = self._one_piece(file, runs, info.size)
+                return TskStream(self._medium, file, str(location), int(info.type), int(info.id), info.size, single)
+            fallback = info
         meta = file.info.meta
-        kind = _META_KINDS.get(int(meta.type)) if meta is not None else None
-        kind = kind or _NAME_KINDS.get(int(name.type), "other")
-        yield from self._streams(file, meta, below, address, kind, here, owners)
-        if kind not in ("directory", "virtual") or meta is None or address in above:
-            return
-        if kind == "virtual" and raw != _ORPHANS:
-            return
-        if here == "allocated" or raw == _ORPHANS or int(meta.flags) & _META_ALLOCATED == 0:
-            inside: State = "orphan" if raw == _ORPHANS else here
-            yield from self._directory(address, below, depth + 1, above | {address}, inside, owners)
+        if type_ is None and not location.stream and meta.size == 0:
+            return TskStream(self._medium, file, str(location), 0, 0, 0, None)  # no attribute at all: an empty content
+        raise Corrupt(f"{location}: the metadata has no such stream" + ("" if fallback else "; its list of blocks cannot be read"))
 
-    def _streams(
-        self, file: Any, meta: Any, path: str, address: int, kind: EntryKind, state: State, owners: "_Owners | None"
-    ) -> Iterator[Entry]:
-        times = self._times(meta) if meta is not None else Times()
-        mode, uid, gid = (int(meta.mode), int(meta.uid), int(meta.gid)) if meta is not None else (None, None, None)
-        target = printable(decode((meta.link or b"")[:LINK_TARGET])) if kind == "link" and meta is not None and meta.link else None
-        common = {"state": state, "times": times, "mode": mode, "uid": uid, "gid": gid}
-        listed = False
-        for attribute in _attributes(file) if meta is not None else ():
-            type, raw_name, size = int(attribute.info.type), attribute.info.name, int(attribute.info.size)
-            runs = [(int(run.addr), int(run.len), int(run.offset), int(run.flags)) for run in attribute]
-            if owners is not None and state == "allocated":
-                owners.add(address, runs)
-            stream = "rsrc" if type == _HFS_RSRC else decode(raw_name) if raw_name and type in (_NTFS_DATA, _NTFS_INDEX_ROOT) else ""
-            if type not in (_DEFAULT, _NTFS_DATA, _NTFS_INDEX_ROOT, _HFS_DATA, _HFS_RSRC) or (
-                kind == "directory" and not (type == _NTFS_DATA and stream)
-            ):
-                continue
-            place = Location(self._exhibit, self._layers, path, self._address(address, attribute), stream)
-            start = next((self._offset + run[0] * self._block for run in runs if not run[3] & _SPARSE), -1)
-            listed = listed or not stream
-            bad = (
-                self._kind == "ntfs" and address == 8 and stream == "$Bad"
-            )  # as long as the volume, and nothing but a list of bad clusters
-            note = "marks bad clusters; it has no content of its own" if bad else None
-            shown: EntryKind = "file" if kind == "directory" else kind
-            yield Entry(location=str(place), kind=shown, size=0 if bad else size, start=start, target=target, note=note, **common)  # type: ignore[arg-type]
-        if not listed:
-            place = Location(self._exhibit, self._layers, path, str(address) if address else None)
-            note = None if meta is not None or kind == "directory" else "the meta entry is gone: only the name is left"
-            yield Entry(location=str(place), kind=kind, size=0, target=target, note=note, **common)  # type: ignore[arg-type]
-
-    def _times(self, meta: Any) -> Times:
-        return Times(
-            modified=self._time(int(meta.mtime), int(meta.mtime_nano)),
-            accessed=self._time(int(meta.atime), int(meta.atime_nano)),
-            changed=self._time(int(meta.ctime), int(meta.ctime_nano)),
-            born=self._time(int(meta.crtime), int(meta.crtime_nano)),
-        )
-
-    def _time(self, seconds: int, nanoseconds: int) -> str | None:
-        if not seconds:
+    def sibling(self, location: Location, suffix: str) -> Location | None:
+        """The allocated file beside `location`, in the same directory, whose name is its name and `suffix`."""
+        parent, _, name = location.path.rpartition("/")
+        folder = self._directory(parent)
+        if folder is None:
             return None
-        try:
-            text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        except (ValueError, OverflowError, OSError):
+        address = self._listing(folder).get(encode(name + suffix))
+        if address is None:
             return None
-        fraction = f".{nanoseconds:09d}".rstrip("0") if 0 < nanoseconds < 10**9 else ""
-        return f"{text}{fraction}{self._zone}"
+        meta = str(address)
+        if self._kind == "ntfs":
+            for attribute in self._file(address, location):
+                if int(attribute.info.type) == NTFS_DATA and not attribute.info.name:
+                    meta = f"{address}-{NTFS_DATA}-{attribute.info.id}"
+        return Location(self._exhibit, self._layers, f"{parent}/{name}{suffix}", meta)
 
-    # --- deleted content against the allocation map -------------------------------------------------------------------------
+    def _meta(self, location: Location) -> tuple[int, int | None, int | None]:
+        """Meta address, attribute type and attribute id, as far as the location says them."""
+        parts = (location.meta or "").split("-")
+        if len(parts) not in (1, 3) or not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):
+            raise Corrupt(f"{location}: {location.meta!r} is no meta address of a file system of kind {self._kind}")
+        if len(parts) == 1:
+            return int(parts[0]), None, None
+        return int(parts[0]), int(parts[1]), int(parts[2])
 
-    def _judged(self, entry: Entry, owners: "_Owners") -> Entry:
-        location = Location.parse(entry.location)
+    def _file(self, address: int, location: Location) -> Any:
+        file = self._recent.get(address)
+        if file is not None:
+            self._recent.move_to_end(address)
+            return file
         try:
-            stream = self.open(location)
-            file = self._meta(int((location.meta or "").split("-")[0]))
-        except (Corrupt, ValueError):
-            return msgspec.structs.replace(entry, content="unknown", note=entry.note or "the meta entry cannot be opened")
-        wanted = (stream._type, stream._id)
-        runs = [
-            (int(run.addr), int(run.len), int(run.offset))
-            for attribute in _attributes(file)
-            if (int(attribute.info.type), int(attribute.info.id)) == wanted
-            for run in attribute
-            if not int(run.flags) & _SPARSE
-        ]
-        if not runs:
-            resident = self._kind == "ntfs" and 0 < entry.size <= 4096
-            if entry.size == 0 or resident:
-                return msgspec.structs.replace(entry, content="intact")
-            return msgspec.structs.replace(entry, content="unknown", note="the file system no longer says where the content lay")
-        holes: list[tuple[int, int]] = []
-        owner = 0
-        for address, length, offset in runs:
-            for first, last, whose in owners.within(address, address + length):
-                owner = owner or whose
-                begin = (offset + first - address) * self._block
-                end = min((offset + last - address) * self._block, entry.size)
-                if begin < end:
-                    holes.append((begin, end - begin))
-        if not holes:
-            jumps = self._kind in _LOCAL and any(a[0] + a[1] != b[0] for a, b in pairwise(runs))
-            state: ContentState = "unknown" if jumps else "intact"
-            note = "the chain of clusters is a guess: it was freed, and the clusters do not follow each other" if jumps else entry.note
-            return msgspec.structs.replace(entry, content=state, note=note)
-        belongs = str(Location(self._exhibit, self._layers, "", str(owner)))
-        whole = sum(size for _, size in holes) >= entry.size
-        state = "reallocated" if whole else "partly-reallocated"
-        return msgspec.structs.replace(entry, content=state, holes=() if whole else tuple(sorted(holes)), reallocated_to=belongs)
+            file = self._fs.open_meta(inode=address)
+        except (OSError, OverflowError) as error:
+            _raise_failure(self._medium)
+            raise Corrupt(f"{location}: there is no metadata at address {address}: {_said(error)}") from error
+        if file.info.meta is None:
+            raise Corrupt(f"{location}: there is no metadata at address {address}")
+        self._recent[address] = file
+        if len(self._recent) > limits.OPEN_FILES:
+            self._recent.popitem(last=False)
+        return file
+
+    def _one_piece(self, file: Any, runs: list[tuple[int, int]], size: int) -> int | None:
+        """Where on the medium to read a deleted FAT file that The Sleuth Kit gives up on: in one piece from its first cluster.
+
+        It gives a single cluster where the first is in use again, or where there are too few free ones before the end of the volume.
+        """
+        if self._kind not in FAT or len(runs) != 1 or int(file.info.meta.flags) & ALLOCATED:
+            return None
+        block = int(self._fs.info.block_size)
+        start, length = runs[0]
+        if length * block >= size or start + -(-size // block) - 1 > int(self._fs.info.last_block):
+            return None
+        return self._base + start * block
+
+    def _directory(self, path: str) -> int | None:
+        """The meta address of the directory at `path`; `None` where there is none."""
+        if not path:
+            return int(self._fs.info.root_inum)
+        if path in self._addresses:
+            return self._addresses[path]
+        parent, _, name = path.rpartition("/")
+        above = self._directory(parent) if path.count("/") <= limits.PATH_DEPTH else None
+        address = self._listing(above).get(encode(name)) if above is not None else None
+        if address is not None:
+            self._addresses[path] = address
+            if len(self._addresses) > 1024:
+                self._addresses.popitem(last=False)
+        return address
+
+    def _listing(self, address: int) -> dict[bytes, int]:
+        """Allocated names of a directory and their meta addresses. The last one is kept: companions are asked for in a row."""
+        if self._names[0] != address:
+            names: dict[bytes, int] = {}
+            try:
+                for file in self._fs.open_dir(inode=address):
+                    name = file.info.name
+                    if int(name.flags) & ALLOCATED and name.name:
+                        names.setdefault(name.name, name.meta_addr)
+            except OSError:
+                pass  # the walk says that this directory cannot be read
+            self._names = (address, names)
+        return self._names[1]
+
+    def _label(self) -> str | None:
+        """The volume's label, where the file system holds one."""
+        if self._kind == "ntfs":
+            return self._ntfs_label()
+        if self._kind in FAT:
+            for name in self._listing(int(self._fs.info.root_inum)):
+                if name.endswith(_LABEL) and not name.startswith(_NO_LABEL):
+                    return name[: -len(_LABEL)].rstrip().decode("utf-8", "backslashreplace") or None
+            return None
+        at, length = {"iso9660": (32768 + 40, 32)}.get(self._kind, (1024 + 120, 16))  # ECMA-119 8.4.7; ext4's s_volume_name
+        if self._kind not in ("iso9660", "ext2", "ext3", "ext4"):
+            return None
+        label = self._medium.image.read(self._base + at, length).partition(b"\0")[0].rstrip()
+        return label.decode("utf-8", "backslashreplace") or None
+
+    def _ntfs_label(self) -> str | None:
+        """$VOLUME_NAME of $Volume, record 3."""
+        try:
+            volume = self._fs.open_meta(inode=3)
+            for attribute in volume:
+                if int(attribute.info.type) == NTFS_VOLUME_NAME and attribute.info.size:
+                    raw = volume.read_random(0, min(int(attribute.info.size), 512), NTFS_VOLUME_NAME, int(attribute.info.id))
+                    return bytes(raw).decode("utf-16-le", "backslashreplace") or None
+        except OSError:
+            pass
+        return None
 
 
-class _Owners:
-    """Which blocks live content owns: sorted, compact."""
+class TskStream:
+    """The content of one attribute. `single` is where on the medium it lies in one piece, if it is read from there."""
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[int, int, int]] = []
-        self._starts = array("Q")
+    def __init__(self, medium: Medium, file: Any, place: str, type_: int, number: int, size: int, single: int | None) -> None:
+        self._medium, self._file, self._place = medium, file, place
+        self._type, self._number, self._single = type_, number, single
+        self.size = max(size, 0)
 
-    def add(self, address: int, runs: list[tuple[int, int, int, int]]) -> None:
-        self._rows.extend((start, start + length, address) for start, length, _, flags in runs if length and not flags & _SPARSE)
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset`, short only at the end. Raises Corrupt where The Sleuth Kit cannot read them."""
+        size = min(size, self.size - offset)
+        if size <= 0 or offset < 0:
+            return b""
+        if self._single is not None:
+            return self._medium.image.read(self._single + offset, size)
+        if size <= limits.READ:
+            return self._piece(offset, size)
+        return b"".join(self._piece(at, min(limits.READ, offset + size - at)) for at in range(offset, offset + size, limits.READ))
 
-    def sort(self) -> None:
-        self._rows.sort()
-        self._starts = array("Q", (row[0] for row in self._rows))
+    def _piece(self, offset: int, size: int) -> bytes:
+        try:
+            data: bytes = self._file.read_random(offset, size, self._type, self._number)
+        except OSError as error:
+            _raise_failure(self._medium)
+            raise Corrupt(f"{self._place}: {size} bytes at offset {offset} cannot be read: {_said(error)}") from error
+        if len(data) != size:
+            raise Corrupt(f"{self._place}: ends at offset {offset + len(data)}, but its size is {self.size}")
+        return data
 
-    def within(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """The owned ranges inside blocks `first` to `last` (exclusive), with their owner."""
-        number = max(bisect_right(self._starts, first) - 1, 0)
-        for start, end, owner in self._rows[number:]:
-            if start >= last:
-                return
-            if end > first:
-                yield max(start, first), min(end, last), owner
-                first = max(first, min(end, last))
-
-
-def _attributes(file: Any) -> list[Any]:
-    """The attributes of a meta entry; none where it cannot be read."""
-    try:
-        return list(file)
-    except OSError:
-        return []
-
-
-def _is_content(type: int, name: bytes | None, stream: str) -> bool:
-    if type == _HFS_RSRC:
-        return stream == "rsrc"
-    if type == _NTFS_DATA:
-        return decode(name or b"") == stream
-    return type in (_DEFAULT, _HFS_DATA) and not stream
+    def changed(self) -> bool:
+        """Never: an image is read-only and its digest is taken."""
+        return False
 
 
-def _first_line(error: OSError) -> str:
-    return str(error).partition("\n")[0][:300]
+def _raise_failure(medium: Medium) -> None:
+    """Raise what the image itself raised while The Sleuth Kit read from it."""
+    failure, medium.failure = medium.failure, None
+    if failure is not None:
+        raise failure
+
+
+def _said(error: Exception) -> str:
+    """The Sleuth Kit's words alone, without pytsk3's function and line, which change with its version."""
+    text = str(error)
+    text = text.partition(") ")[2] or text
+    return text.partition("with error: ")[2] or text
