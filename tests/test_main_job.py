@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,17 @@ def test_every_file_of_the_truth_is_there_with_its_digest(name: str, evidence: P
         elif fact.get("tsk_recovers_content"):
             assert digests[fact["sha256"]].entry.state in ("deleted", "orphan")
             assert digests[fact["sha256"]].entry.content == "intact"
+
+
+def test_every_file_of_a_phone_as_a_folder_is_there_with_its_digest(evidence: Path, tmp_path: Path) -> None:
+    truth = [json.loads(line) for line in (evidence / "cases" / "ios-a.truth.jsonl").read_text().splitlines()]
+    with zipfile.ZipFile(evidence / "cases" / "ios-a.zip") as archive:
+        archive.extractall(tmp_path / "phone")
+    with examined(tmp_path / "phone", tmp_path / "case") as (found, _):
+        held = {Location.parse(entry.entry.location).path: entry for entry in found.entries()}
+    assert {fact["path"]: fact["sha256"] for fact in truth} == {
+        fact["path"]: digests.sha256 for fact in truth if (digests := held[fact["path"]].digests)
+    }
 
 
 @pytest.mark.parametrize(
