@@ -96,6 +96,8 @@ def test_every_live_file_that_fls_lists_is_there_with_its_digest(name: str, evid
     for file in wanted:
         if file["state"] != "allocated" or not file["mode"].startswith("r/") or not file["size"]:
             continue
+        if "-144-" in file["inode"]:  # an index of the file system's own ($Secure:$SDH), not content
+            continue
         if not file["md5"].strip("0") or file["path"] == "/$BadClus:$Bad":  # fls did not read it; a list of bad clusters, no content
             continue
         path, _, stream = file["path"].partition(":")

@@ -336,9 +336,8 @@ class _Run:
                     self._bytes_total += Path(self._images[exhibit]).stat().st_size
         self._crew.work((job for _, _, job in jobs), self._moved)
         for exhibit, path, job in jobs:
-            for line in segment.read(path):
-                if isinstance(line, Fault):
-                    self._failed[exhibit] = line.message
+            if job.failure:
+                self._failed[exhibit] = job.failure
             custody.append(
                 self._case.folder,
                 "verified",
