@@ -275,11 +275,6 @@ class Walk:
     # --- second pass: what is deleted ----------------------------------------------------------------------------------------
 
     def _second(self) -> Iterator[Entry | Fault]:
-        if not self._revisit:
-            return
-        self._owners.settle()
-        self._claims.settle()
-        self._judge = Judge(self._kind, self._block, self._owners, self._claims, self._incomplete, self.place)
         self._entered = Marks()
         orphans = int(self._fs.info.last_inum)
         for number in self._revisit:
@@ -349,8 +344,7 @@ class Walk:
         directory = kind == "directory"
         streams, others, index = self._streams(file, address, directory)
         times = self._times(meta)
-        judge = self._judge
-        assert judge is not None
+        judge = self._judged()
         enter = directory
         if directory or not streams:
             if directory:
@@ -368,6 +362,14 @@ class Walk:
             verdict = Verdict("intact") if kind == "link" and meta.link else judge(stream, address, meta.crtime, False)
             yield self._entry(stream, path, "file" if directory else kind, meta, state, times, verdict)
         return address if enter else None
+
+    def _judged(self) -> Judge:
+        """The judge of deleted contents; the maps are sorted when the first is to be judged."""
+        if self._judge is None:
+            self._owners.settle()
+            self._claims.settle()
+            self._judge = Judge(self._kind, self._block, self._owners, self._claims, self._incomplete, self.place)
+        return self._judge
 
     def _taken(self, name: Any, meta: Any, address: int) -> tuple[str, str] | None:
         """Where the metadata of a deleted name has gone, if another file has it now, and how that is known.
