@@ -117,7 +117,9 @@ class Patterns:
 
 
 def prepare(*, limit: int = 10_000) -> Prepared:
-    """Compile the patterns for binary content and for text."""
+    """Compile the patterns for binary content and for text, and load the numbering plans and the IBAN registry."""
+    _plans()
+    iban_check.is_valid("GB29NWBK60161331926819")  # reads the registry's file, which a sandbox may forbid later
     run = {"utf-16": _UTF16_RUN}
     return Prepared((Patterns({**_PATTERNS, **run}), Patterns({**_PATTERNS, **_TEXT_PATTERNS, **run})))
 
