@@ -23,7 +23,7 @@ MAX_PIXELS = 60_000_000  # larger pictures are described but not decoded
 THUMBNAIL = 256  # pixels of the longer side of what is attached
 MAX_TEXT = 4096  # characters of a tag that are kept
 MAX_EXIF = 64 << 20  # bytes of EXIF, and of thumbnail in it
-MAX_READS = 200_000  # IFDs may point into each other without end; a real photograph takes under 5,000 reads
+MAX_READS = 50_000  # IFDs may point into each other without end; a real photograph takes under 5,000 reads
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")  # of Pillow's others, EPS starts a program
 HEIF = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)  # ISO/IEC 23008-12, annex B
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF8", b"BM")
@@ -112,7 +112,7 @@ def photo_exif(file: File) -> Iterator[Finding]:
     with file.open() as stream, _quiet():
         head = stream.read(64)
         picture, problem = _opened(stream, head)
-        problems = [problem]
+        problems: list[Corrupt | LimitExceeded | Unsupported | None] = [problem]
         exif = _exif_block(stream, head, picture)
         tags: dict[str, Any] = {}
         if exif:
@@ -124,6 +124,8 @@ def photo_exif(file: File) -> Iterator[Finding]:
             if problem and (head.startswith(STARTS) or HEIF.match(head)):
                 raise problem
             raise Unsupported(f"content of type {file.mime} is not a picture that is read here")
+        if picture is None and head.startswith((b"II", b"MM")):
+            problems[0] = Unsupported("TIFF of a variant whose pixels are not decoded, such as a camera's raw format")
         data = _described(tags, exif, picture)
         embedded = _decoded(io.BytesIO(_embedded(tags, exif)), 1)
         full, problem = _picture_thumbnail(picture, data, stream)
@@ -153,7 +155,7 @@ class _Metered:
     def read(self, size: int) -> bytes:
         self._reads += 1
         if self._reads > MAX_READS:
-            raise LimitExceeded(f"more than {MAX_READS} reads for the EXIF tags of one picture: its directories point into each other")
+            raise LimitExceeded(f"more than {MAX_READS} reads for the EXIF tags of one picture")
         return self._stream.read(min(size, 1 << 20))
 
 

@@ -232,7 +232,20 @@ def test_tags_that_ask_for_endless_reading_end() -> None:
     entry = b"\x00\xff\x00\x01\x00\x00\x03\x00\x00\x00\x00\x08"  # tag 255: 768 bytes from offset 8, 5,000 times over
     found, damage = until_damage(jpeg(exif=b"Exif\0\0MM\0*\0\0\0\x08" + (5000).to_bytes(2, "big") + entry * 5000))
     assert [finding.kind for finding in found] == ["picture"]
-    assert "more than 200000 reads" in str(damage)
+    assert "more than 50000 reads" in str(damage)
+
+
+def test_raw_formats_within_tiff_are_described_though_not_decoded() -> None:
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[0x010F] = "NIKON"
+    Image.new("RGB", (8, 8)).save(out, "TIFF", exif=exif)
+    compression = b"\x03\x01\x03\x00\x01\x00\x00\x00"  # tag 259, SHORT, one value
+    raw = out.getvalue().replace(compression + b"\x01\x00", compression + (34713).to_bytes(2, "little"))  # "Nikon NEF compressed"
+    found = []
+    with pytest.raises(Unsupported, match="variant"):
+        for finding in photo_exif(file_of(raw, needs=photo_exif.needs)):
+            found.append(finding)
+    assert [finding.data["camera_make"] for finding in found] == ["NIKON"]
 
 
 def test_other_content_is_not_a_picture(evidence: Path) -> None:
