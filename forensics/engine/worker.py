@@ -112,7 +112,7 @@ class Examiner:
         content: contents.Content,
         deaths: dict[tuple[int, int], Death],
     ) -> Iterator[Examined | Result | Fault]:
-        if getattr(stream, "changed", None) and stream.changed():  # type: ignore[attr-defined]
+        if getattr(stream, "changed", None) and stream.changed():
             yield Fault(
                 location=entry.location, kind="changed", message="the file changed while it was read; its digests are of no single state"
             )
