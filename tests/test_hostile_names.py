@@ -137,3 +137,33 @@ def test_thai_words_are_found(tmp_path: Path) -> None:
     assert forensics("process", str(tmp_path / "exhibit"), *case).returncode == 0
     for word in ("เดินทาง", "สือ", "สื"):
         assert "หนังสือเดินทาง".encode() in forensics("search", word, "--json", *case).stdout
+
+
+def test_known_good_content_is_skipped_when_asked_for_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "exhibit").mkdir()
+    (tmp_path / "exhibit" / "known.txt").write_text("known@example.org")
+    (tmp_path / "exhibit" / "other.txt").write_text("other@example.org")
+    done = subprocess.run(["sha256sum", str(tmp_path / "exhibit" / "known.txt")], capture_output=True, check=True)
+    (tmp_path / "good.txt").write_bytes(done.stdout)
+    case = ["--case", str(tmp_path / "case")]
+    options = ["--hash-set", f"good:{tmp_path / 'good.txt'}", "--skip-known"]
+    assert forensics("process", str(tmp_path / "exhibit"), *options, *case).returncode == 0
+    found = forensics("records", "--json", *case).stdout
+    assert b'"kind":"known-file"' in found
+    assert b"other@example.org" in found
+    assert b"known@example.org" not in found
+    assert (
+        b'"outcome":"skipped","plugin":"features","reason":"known-good content"' in forensics("why", "--json", "/known.txt", *case).stdout
+    )
+
+
+def test_what_lies_outside_the_scope_is_not_read_and_said_so(tmp_path: Path) -> None:
+    (tmp_path / "exhibit" / "private").mkdir(parents=True)
+    (tmp_path / "exhibit" / "private" / "a.txt").write_text("a@example.org")
+    (tmp_path / "exhibit" / "b.txt").write_text("b@example.org")
+    case = ["--case", str(tmp_path / "case")]
+    assert forensics("process", str(tmp_path / "exhibit"), "--scope", "path=/b.txt", *case).returncode == 0
+    assert b"a@example.org" not in forensics("records", "--json", *case).stdout
+    why = forensics("why", "--json", "/private/a.txt", *case).stdout
+    assert b'"reason":"outside the scope: path"' in why
+    assert b"sha256" not in why

@@ -29,7 +29,7 @@ from forensics.engine.worker import Death, Examiner
 from forensics.engine.workshop import Tool, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
-from forensics.model import Fault, PluginInfo
+from forensics.model import Digests, Fault, PluginInfo
 
 FLUSH_BYTES = 256 << 10
 FLUSH_SECONDS = 0.5
@@ -180,8 +180,15 @@ class _Service:
             )
 
 
-def _known_good(tools: tuple[Tool, ...]):  # type: ignore[no-untyped-def]
-    for tool in tools:
-        if tool.plugin.name == "known-hash" and tool.prepared is not None:
-            return tool.prepared.value.known_good
-    return None
+def _known_good(tools: tuple[Tool, ...]) -> Callable[[Digests], bool] | None:
+    """Whether content is in a known-good set by SHA-256, and in no known-bad set by any digest; `None` where no good set was given."""
+    sets = next((tool.prepared.value for tool in tools if tool.plugin.name == "known-hash" and tool.prepared), ())
+    good = [known for listing, known in sets if listing == "known-good"]
+    bad = [known for listing, known in sets if listing == "known-bad"]
+    if not good:
+        return None
+
+    def known(digests: Digests) -> bool:
+        return any(each.find("sha256", digests.sha256) for each in good) and not any(each.lookup(digests) for each in bad)
+
+    return known
