@@ -14,7 +14,7 @@ from forensics.evidence import limits, signatures
 from forensics.evidence.filesystem import FileSystem, Stream
 from forensics.evidence.folder import FileSystemOfOne, FolderSystem
 from forensics.evidence.image import Image, open_image
-from forensics.evidence.tsk import Medium, Partition, VolumeSystem, open_file_system, open_volume_system
+from forensics.evidence.tsk import Medium, Partition, VolumeSystem, open_cut_volume_system, open_file_system, open_volume_system
 from forensics.evidence.tsk_constants import SCHEME_NAMES
 from forensics.filetype import UNKNOWN, mime_of
 from forensics.location import Layer, Location
@@ -24,6 +24,7 @@ __all__ = ["FileSystem", "Layers", "Opened", "Stream", "open_exhibit", "open_lay
 
 _HEAD = 64 << 10
 NOT_RECOGNISED = "no file system recognised"
+_SAFETY = "GPT Safety Partition"  # what The Sleuth Kit calls the entry that guards a GPT from tools that know only the MBR
 GAP = "space outside any volume"
 # The boot sector belongs to these file systems; the others leave it to a partition table, as a hybrid ISO image does.
 _OWN_BOOT_SECTOR = {"ntfs", "fat12", "fat16", "fat32", "exfat"}
@@ -202,6 +203,8 @@ def _volume_system(search: _Search, volume: _Volume) -> bool:
         search.recognised = True
         search.refuse(volume, "ambiguous", str(error), search.fault(volume, "ambiguous", error))
         return True
+    if not volume.depth and (system is None or all(part.description.startswith(_SAFETY) for part in system.partitions if part.allocated)):
+        system = open_cut_volume_system(search.medium) or system
     if system is None or not any(part.allocated for part in system.partitions):
         return False
     if volume.depth and not all(_lies_in(part, volume) for part in system.partitions if part.allocated):
@@ -243,6 +246,8 @@ def _partition(search: _Search, volume: _Volume, system: VolumeSystem, part: Par
     )
     if part.table:
         return  # the tables themselves: they lie within the gaps, or around the volumes that they describe
+    if not part.allocated and not child.size:
+        return  # beyond what was acquired
     if not part.allocated:
         place = str(Location(search.exhibit, child.layers))
         search.add(LayerInfo(location=place, kind="unallocated", offset=child.offset, size=child.size, reason=GAP))

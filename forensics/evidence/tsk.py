@@ -34,28 +34,33 @@ from forensics.location import Layer, Location, decode, encode
 from forensics.model import Entry, Fault, LayerInfo
 
 _LABEL = b" (Volume Label Entry)"
+_WHOLE = 1 << 60  # bytes: more than any medium has
 _NO_LABEL = b"$EMPTY_VOLUME_LABEL"
 
 
 class Medium(pytsk3.Img_Info):  # type: ignore[misc]
-    """An image as The Sleuth Kit reads it: read-only."""
+    """An image as The Sleuth Kit reads it: read-only. With a `size`, bytes from the image's end up to it read as zeros."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, size: int = 0) -> None:
         self.image = image
+        self._size = size or image.size
         self.failure: EvidenceError | None = None
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
     def read(self, offset: int, size: int) -> bytes:
         """Called by The Sleuth Kit. An exception cannot pass through it: a short read fails there, and `failure` says why."""
         try:
-            return self.image.read(offset, size)
+            data = self.image.read(offset, size)
         except EvidenceError as error:
             self.failure = error
             return b""
+        if len(data) < size and self._size > self.image.size:
+            return data + bytes(min(size, self._size - offset) - len(data))
+        return data
 
     def get_size(self) -> int:
         """Called by The Sleuth Kit: bytes of the medium."""
-        return self.image.size
+        return self._size
 
     def close(self) -> None:
         """Called by The Sleuth Kit; the image is closed by whoever opened it."""
@@ -82,7 +87,8 @@ class VolumeSystem(NamedTuple):
 def open_volume_system(medium: Medium, offset: int, *, inside: bool) -> VolumeSystem | None:
     """The volume system that begins at byte `offset`, `None` where there is none; `inside` a volume, only those that are put there.
 
-    Raises Unsupported where several are recognised.
+    The Sleuth Kit refuses a table whose volumes lie beyond the end of the image: see `open_cut_volume_system`. Raises Unsupported where
+    several are recognised.
     """
     # inside a volume GPT is not asked for: The Sleuth Kit would find the backup at the end of the medium
     types = (pytsk3.TSK_VS_TYPE_BSD, pytsk3.TSK_VS_TYPE_SUN, pytsk3.TSK_VS_TYPE_DOS) if inside else (pytsk3.TSK_VS_TYPE_DETECT,)
@@ -94,6 +100,29 @@ def open_volume_system(medium: Medium, offset: int, *, inside: bool) -> VolumeSy
             if " or " in str(error):
                 raise Unsupported(f"several partition tables are recognised at byte {offset}: {_said(error)}") from error
     return None
+
+
+def open_cut_volume_system(medium: Medium) -> VolumeSystem | None:
+    """The volume system of a medium of which the end was not acquired; `None` where there is none."""
+    sector = medium.image.read(0, 1024)
+    if sector.startswith(b"EFI PART", 512):
+        type_ = pytsk3.TSK_VS_TYPE_GPT
+    elif _is_boot_record(sector):
+        type_ = pytsk3.TSK_VS_TYPE_DOS
+    else:
+        return None
+    try:
+        return _volume_system(pytsk3.Volume_Info(Medium(medium.image, _WHOLE), type_, 0))
+    except OSError:
+        return None
+
+
+def _is_boot_record(sector: bytes) -> bool:
+    """Whether the first sector holds a partition table, judged without a bound: signature, flags 00 or 80, and empty entries empty."""
+    table = [sector[at : at + 16] for at in range(446, 510, 16)]
+    used = [entry for entry in table if any(entry)]
+    sound = all(entry[0] in (0, 0x80) and entry[4] and any(entry[8:12]) and any(entry[12:16]) for entry in used)
+    return sector[510:512] == b"\x55\xaa" and bool(used) and sound
 
 
 def _volume_system(volumes: Any) -> VolumeSystem:

@@ -154,7 +154,7 @@ class Walk:
         self._own(root, [*others, *(run for stream in streams for run in stream.runs)], 0)
         if self._ntfs:
             for stream in streams:
-                yield self._entry(stream, "/", "file", file.info.meta, "allocated", self._times(file.info.meta))
+                yield self._entry(stream, "/", "file", file, "allocated", self._times(file.info.meta))
 
     def _own_hidden(self) -> None:
         """The blocks of inodes without a name: ext's journal and resize inode (ext4 documentation, "Special inodes" 1 to 10)."""
@@ -188,11 +188,11 @@ class Walk:
                 self._incomplete = True  # its block list could not be read
         if directory or not streams:
             first = streams[0].runs if streams and not self._ntfs else others
-            yield self._entry(Found(index, "", meta.size, first, 0), path, kind, meta, "allocated", times)
+            yield self._entry(Found(index, "", meta.size, first, 0), path, kind, file, "allocated", times)
             if not self._ntfs:
                 return
         for stream in streams:
-            yield self._entry(stream, path, "file" if directory else kind, meta, "allocated", times)
+            yield self._entry(stream, path, "file" if directory else kind, file, "allocated", times)
 
     def _without_meta(self, path: str, name: Any) -> Iterator[Entry | Fault]:
         """An allocated name whose metadata cannot be had: it is listed, and it is a fault."""
@@ -355,12 +355,13 @@ class Walk:
                 whole = Found(index, "", meta.size, [], NON_RESIDENT)
             verdict = judge(whole, address, meta.crtime, directory)
             enter = enter and verdict.content != "reallocated"
-            yield self._entry(whole, path, kind, meta, state, times, verdict)
+            yield self._entry(whole, path, kind, file, state, times, verdict)
             if not self._ntfs:
                 return address if enter else None
         for stream in streams:
-            verdict = Verdict("intact") if kind == "link" and meta.link else judge(stream, address, meta.crtime, False)
-            yield self._entry(stream, path, "file" if directory else kind, meta, state, times, verdict)
+            short = kind == "link" and meta.size < _FAST_LINK and meta.link  # its target stands in the metadata
+            verdict = Verdict("intact") if short else judge(stream, address, meta.crtime, False)
+            yield self._entry(stream, path, "file" if directory else kind, file, state, times, verdict)
         return address if enter else None
 
     def _judged(self) -> Judge:
@@ -429,17 +430,17 @@ class Walk:
             return _STRANGE
 
     def _entry(
-        self, stream: Found, path: str, kind: EntryKind, meta: Any, state: State, times: Times, verdict: Verdict | None = None
+        self, stream: Found, path: str, kind: EntryKind, file: Any, state: State, times: Times, verdict: Verdict | None = None
     ) -> Entry:
-        runs = stream.runs
-        link = meta.link if kind == "link" else None
+        runs, meta = stream.runs, file.info.meta
+        link = _target(file) if kind == "link" and (verdict is None or verdict.content == "intact") else None
         notes = [verdict.note] if verdict and verdict.note else []
         if times is _STRANGE:
             notes.append("its times lie outside the years 1 to 9999")
         if stream.flags & ENCRYPTED:
             notes.append("encrypted by the file system (EFS): its content is read as it lies on the medium")
         if link is not None and len(link) > limits.LINK_TARGET:
-            notes.append(f"its target has {len(link)} bytes; it is cut at {limits.LINK_TARGET}")
+            notes.append(f"its target is longer than {limits.LINK_TARGET} bytes; it is cut there")
         posix = self._posix and kind != "virtual"
         return Entry(
             location=self._location(path, stream.meta, stream.name),
@@ -499,6 +500,18 @@ def _names(directory: Any, walk: Walk, path: str, address: int) -> Iterator[Any]
             return
         except OSError as error:
             yield walk.broken(path, address, error)
+
+
+def _target(file: Any) -> bytes | None:
+    """The target of a symbolic link, `None` if it cannot be read. The Sleuth Kit leaves out those that lie in an extent of ext4."""
+    meta = file.info.meta
+    link: bytes | None = meta.link
+    if link is None and meta.size > 0:
+        try:
+            link = file.read_random(0, min(meta.size, limits.LINK_TARGET + 1))
+        except OSError:
+            return None
+    return link
 
 
 def _said(error: OSError) -> str:

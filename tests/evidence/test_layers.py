@@ -1,0 +1,240 @@
+"""Every volume and every gap is a layer; what is not examined says why."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from forensics.errors import Unsupported
+from forensics.evidence import limits, signatures
+from forensics.evidence.image import open_image
+from forensics.evidence.layers import Opened, open_exhibit, open_layers
+from forensics.location import Location
+from forensics.model import LayerInfo
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+MIB = 1 << 20
+
+
+def need(*tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool, path=PATH) is None:
+            pytest.skip(f"{tool} is not installed")
+
+
+def run(*command: str | Path, stdin: str = "") -> None:
+    words = [str(word) for word in command]
+    subprocess.run(words, check=True, capture_output=True, env={"PATH": PATH, "TZ": "UTC"}, input=stdin.encode())
+
+
+def partitioned(image: Path, script: str, size: int = 16 * MIB) -> None:
+    need("sfdisk")
+    with open(image, "wb") as file:
+        file.truncate(size)
+    run("sfdisk", "--no-reread", "--no-tell-kernel", image, stdin=script)
+
+
+def write(image: Path, offset: int, data: bytes) -> None:
+    with open(image, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def rows(opened: Opened) -> list[tuple[str, str, bool]]:
+    return [(layer.location, layer.kind, layer.examined) for layer in opened.layers]
+
+
+@pytest.mark.parametrize(
+    "image", ["gpt.raw", "mbr.raw", "fs.multiple.E01", "image-split.E01", "tsk_volume_system.001", "ext2.raw", "iso9660.raw", "vss.E01"]
+)
+def test_volumes_are_where_mmls_says_and_with_the_gaps_cover_the_medium(evidence: Path, image: str) -> None:
+    expected = json.loads((evidence / f"expected/images__{image}.json").read_text())
+    opened = open_exhibit("1", evidence / "images" / image)
+    assert opened.image is not None
+    scheme = expected["volume_system"]
+    volumes = [layer for layer in opened.layers if ":volume@" in layer.location]
+    facts = scheme["partitions"] if scheme else []
+    assert [(layer.offset, layer.description) for layer in volumes] == [(part["start_sector"] * 512, part["description"]) for part in facts]
+    if not scheme:
+        assert opened.layers[0].examined
+        return
+    ranges = [(part["start_sector"] * 512, part["sectors"] * 512) for part in facts]
+    ranges += [(layer.offset, layer.size) for layer in opened.layers if layer.kind == "unallocated"]
+    reached = 0
+    for offset, size in sorted(ranges):
+        assert offset <= reached
+        reached = max(reached, offset + size)
+    assert reached == opened.image.size
+
+
+@pytest.mark.parametrize("image", ["luks1.E01", "lvm.E01", "xfs.E01", "apfs.raw", "fs.multiple.E01"])
+def test_what_is_recognised_and_not_read_is_named_and_is_a_fault(evidence: Path, image: str) -> None:
+    kind = {"luks1.E01": "luks1", "lvm.E01": "lvm2", "xfs.E01": "xfs", "apfs.raw": "apfs", "fs.multiple.E01": "btrfs"}[image]
+    opened = open_exhibit("1", evidence / "images" / image)
+    (layer,) = [layer for layer in opened.layers if layer.kind == kind]
+    (fault,) = opened.faults
+    assert not layer.examined
+    assert layer.reason
+    assert fault.location == layer.location
+    assert fault.kind == ("locked" if kind == "luks1" else "unsupported")
+
+
+def test_locations_of_layers_parse_back(evidence: Path) -> None:
+    for image in ("gpt.raw", "mbr.raw", "fs.multiple.E01", "luks1.E01", "vss.E01"):
+        for layer in open_exhibit("2026-1", evidence / "images" / image).layers:
+            assert str(Location.parse(layer.location)) == layer.location
+
+
+def test_shadow_copies_of_ntfs_are_a_layer_that_is_not_examined(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/vss.E01")
+    assert rows(opened) == [("1:ntfs:", "ntfs", True), ("1:ntfs:vss:", "vss", False)]
+    assert [fault.location for fault in opened.faults] == ["1:ntfs:vss:"]
+    assert not open_exhibit("1", evidence / "images/ntfs.raw").faults
+
+
+def test_logical_partitions_are_found_in_the_extended_one(tmp_path: Path) -> None:
+    need("mke2fs", "mkfs.vfat")
+    image = tmp_path / "disk.raw"
+    partitioned(image, "label: dos\nstart=2048,size=4096,type=83\nstart=8192,size=16384,type=5\nstart=10240,size=4096,type=83\n")
+    run("mke2fs", "-q", "-t", "ext4", "-E", f"offset={2048 * 512}", image, "2048k")
+    opened = open_exhibit("1", image)
+    assert [(layer.offset // 512, layer.kind) for layer in opened.layers if ":volume@" in layer.location] == [
+        (2048, "ext4"),
+        (10240, "unknown"),
+    ]
+    assert [fault.message for fault in opened.faults] == ["not examined: no file system recognised"]
+
+
+@pytest.mark.parametrize("label", ["gpt", "dos"])
+def test_a_volume_beyond_the_end_of_a_cut_image_is_a_fault_and_the_others_are_examined(tmp_path: Path, label: str) -> None:
+    need("mke2fs")
+    image = tmp_path / "disk.raw"
+    partitioned(image, f"label: {label}\nstart=2048,size=4096,type=linux\nstart=8192,size=4096,type=linux\n")
+    run("mke2fs", "-q", "-t", "ext4", "-E", f"offset={2048 * 512}", image, "2048k")
+    whole = image.read_bytes()
+    image.write_bytes(whole[: 3 * MIB])
+    opened = open_exhibit("1", image)
+    assert [layer.kind for layer in opened.layers if ":volume@" in layer.location] == ["ext4", "volume"]
+    assert "outside of what was acquired" in opened.faults[-1].message
+
+
+def test_a_lost_partition_table_is_read_from_its_backup_and_said_to_be_damaged(tmp_path: Path) -> None:
+    image = tmp_path / "disk.raw"
+    partitioned(image, "label: gpt\nstart=2048,size=4096,type=linux\n")
+    write(image, 0, bytes(34 * 512))
+    opened = open_exhibit("1", image)
+    assert ("1:gpt:", "damaged") in [(fault.location, fault.kind) for fault in opened.faults]
+    assert [layer.offset for layer in opened.layers if ":volume@" in layer.location] == [MIB]
+
+
+def test_a_volume_with_two_file_systems_is_ambiguous_and_names_both(tmp_path: Path) -> None:
+    need("mke2fs", "mkfs.vfat")
+    image = tmp_path / "both.raw"
+    run("mkfs.vfat", "-C", "-F", "16", "-R", "32", "-s", "4", image, "16384")
+    boot = image.read_bytes()[:512]
+    run("mke2fs", "-q", "-F", "-t", "ext2", "-b", "1024", image, "16M")
+    write(image, 0, boot)  # ext leaves the first kilobyte alone
+    opened = open_exhibit("1", image)
+    assert rows(opened) == [("1:ambiguous:", "ambiguous", False)]
+    (fault,) = opened.faults
+    assert fault.kind == "unsupported"
+    assert "EXT2/3/4 or FAT" in fault.message
+    assert opened.file_systems == ()
+
+
+def test_a_hybrid_iso_image_is_examined_as_iso_and_by_its_partition_table(tmp_path: Path) -> None:
+    need("genisoimage", "sfdisk")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file.txt").write_bytes(b"on the disc")
+    image = tmp_path / "hybrid.raw"
+    run("genisoimage", "-quiet", "-o", image, tmp_path / "tree")
+    with open(image, "r+b") as file:
+        file.truncate(8 * MIB)
+    run("sfdisk", "--no-reread", "--no-tell-kernel", image, stdin="label: dos\nstart=8192,size=4096,type=ef\n")
+    opened = open_exhibit("1", image)
+    assert ("1:iso9660:", "iso9660", True) in rows(opened)
+    assert ("1:volume@4194304:", "unknown", False) in rows(opened)
+
+
+@pytest.mark.parametrize("signature", signatures._TABLE, ids=lambda signature: signature.kind)
+def test_each_signature_is_told_in_a_partition(tmp_path: Path, signature: signatures.Signature) -> None:
+    image = tmp_path / "disk.raw"
+    partitioned(image, "label: gpt\nstart=2048,size=16384,type=linux\n")
+    at, mark = signature.marks[-1]
+    write(image, MIB + at, mark)
+    opened = open_exhibit("1", image)
+    (layer,) = [layer for layer in opened.layers if ":volume@" in layer.location]
+    assert (layer.kind, layer.examined) == (signature.kind, False)
+    assert [fault.kind for fault in opened.faults] == [signature.state]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "kind"),
+    [
+        ("mkfs.xfs", ("-q", "-f"), "xfs"),
+        ("mkfs.btrfs", ("-q", "-f"), "btrfs"),
+        ("mkfs.f2fs", ("-q", "-f"), "f2fs"),
+        ("mkswap", (), "linux-swap"),
+        ("mkfs.exfat", (), "exfat"),
+        ("mkfs.ntfs", ("-q", "-F", "-f"), "ntfs"),
+    ],
+)
+def test_what_its_own_tool_makes_is_told(tmp_path: Path, tool: str, arguments: tuple[str, ...], kind: str) -> None:
+    need(tool)
+    image = tmp_path / "volume.raw"
+    with open(image, "wb") as file:
+        file.truncate(320 * MIB)
+    run(tool, *arguments, image)
+    opened = open_exhibit("1", image)
+    assert [layer.kind for layer in opened.layers] == [kind]
+
+
+def test_a_luks_volume_is_locked(tmp_path: Path) -> None:
+    need("cryptsetup")
+    image = tmp_path / "volume.raw"
+    with open(image, "wb") as file:
+        file.truncate(32 * MIB)
+    run("cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", image, stdin="x")
+    opened = open_exhibit("1", image)
+    assert ([layer.kind for layer in opened.layers], [fault.kind for fault in opened.faults]) == (["luks2"], ["locked"])
+
+
+def test_a_raw_file_of_no_known_type_is_one_file_and_a_fault(tmp_path: Path) -> None:
+    image = tmp_path / "bogus.raw"
+    image.write_bytes(bytes([1, 2, 3, 200]) * 50_000)
+    opened = open_exhibit("1", image)
+    assert rows(opened) == [("1:file:", "file", True), ("1:unknown:", "unknown", False)]
+    assert [(fault.kind, fault.message) for fault in opened.faults] == [("unsupported", "not examined: no file system recognised")]
+    image.write_bytes(bytes([1, 2, 3, 200]) * 100)
+    assert rows(open_exhibit("1", image)) == [("1:file:", "file", True)]
+    assert open_exhibit("1", image).faults == ()
+
+
+def test_no_file_of_evidence_is_taken_for_a_medium(evidence: Path) -> None:
+    folders = ("artefacts", "barcodes", "documents", "malformed", "mrz", "photos", "yara")
+    paths = [path for folder in folders for path in (evidence / folder).rglob("*") if path.is_file() and path.stat().st_size]
+    for path in sorted(path for path in paths if path.suffix != ".E01"):
+        try:
+            opened = open_exhibit("1", path)
+        except Unsupported:
+            continue
+        assert opened.layers[0].kind == "file", path
+
+
+def test_an_image_format_that_is_not_read_is_refused_with_advice(evidence: Path) -> None:
+    for name in ("ext2.vmdk", "ext2.qcow2", "ext2.vhd", "Base-Linear.aff4", "hfsplus_zlib.dmg"):
+        with pytest.raises(Unsupported, match="convert it"):
+            open_exhibit("1", evidence / "images" / name)
+
+
+def test_layers_beyond_the_bound_are_a_fault(evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LAYERS", 4)
+    image = open_image(evidence / "images/gpt.raw")
+    found = open_layers("1", image)
+    image.close()
+    assert len(found.layers) == 4
+    assert all(isinstance(layer, LayerInfo) for layer in found.layers)
+    assert len(found.file_systems) == 1
+    assert [fault.kind for fault in found.faults] == ["limit"]
