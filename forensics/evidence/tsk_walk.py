@@ -74,6 +74,7 @@ class Walk:
         self._live, self._entered = Marks(), Marks()
         self._folders: list[tuple[int, str]] = []
         self._revisit: list[int] = []
+        self._recent: dict[int, dict[int, bytes]] = {}
         self._incomplete = False
         self._judge: Judge | None = None
 
@@ -192,7 +193,9 @@ class Walk:
             if not self._ntfs:
                 return
         for stream in streams:
-            yield self._entry(stream, path, "file" if directory else kind, file, "allocated", times)
+            # $BadClus:$Bad is as long as the volume, sparse but for bad clusters, and TSK reads nothing of it: a list, no content
+            bad = self._ntfs and stream.name == "$Bad" and stream.meta.startswith("8-")
+            yield self._entry(stream, path, "other" if bad else "file" if directory else kind, file, "allocated", times)
 
     def _without_meta(self, path: str, name: Any) -> Iterator[Entry | Fault]:
         """An allocated name whose metadata cannot be had: it is listed, and it is a fault."""
@@ -207,9 +210,9 @@ class Walk:
         if not folder.deleted:
             folder.deleted = True
             self._revisit.append(folder.number)
-        self._claim(file)
-        info = file.info
-        self._claim_below(info.name.meta_addr, depth)
+        below = self._claim(file)
+        if below is not None:
+            self._claim_below(below, depth)
 
     def _revisit_orphans(self, address: int, path: str) -> None:
         self._folders.append((address, path))
@@ -240,9 +243,6 @@ class Walk:
         """Note the blocks of everything under a deleted directory or under $OrphanFiles."""
         if self._entered.mark(address):
             return
-        orphans = address == int(self._fs.info.last_inum)
-        if not orphans and not self._deleted_directory(address):
-            return
         stack = [self._quiet(address)]
         while stack:
             for file in stack[-1]:
@@ -254,13 +254,6 @@ class Walk:
                     break
             else:
                 stack.pop()
-
-    def _deleted_directory(self, address: int) -> bool:
-        try:
-            meta = self._fs.open_meta(inode=address).info.meta
-        except OSError:
-            return False
-        return meta is not None and KIND_OF_META.get(int(meta.type)) == "directory" and not int(meta.flags) & ALLOCATED
 
     def _quiet(self, address: int) -> Iterator[Any]:
         """The names in a deleted directory; none where it cannot be read, which the second pass says."""
@@ -469,12 +462,8 @@ class Walk:
         """The location of an allocated file, with its path where it is found in `folder`."""
         meta, path = str(address), ""
         if folder is not None and folder < len(self._folders):
-            where, parent = self._folders[folder]
-            for file in self._quiet(where):
-                name = file.info.name
-                if name.meta_addr == address and int(name.flags) & ALLOCATED and name.name not in _DOTS:
-                    path = f"{parent}/{escape(decode(name.name), separators=True)}"
-                    break
+            name = self._names_in(folder).get(address)
+            path = f"{self._folders[folder][1]}/{escape(decode(name), separators=True)}" if name else ""
         if self._ntfs:
             try:
                 streams, _, index = self._streams(self._fs.open_meta(inode=address), address, True)
@@ -482,6 +471,20 @@ class Walk:
             except OSError:
                 pass
         return self._location(path, meta)
+
+    def _names_in(self, folder: int) -> dict[int, bytes]:
+        """The allocated names of a folder by meta address. The last ones are kept: files deleted together were often overwritten together."""
+        names = self._recent.get(folder)
+        if names is None:
+            names = {}
+            for file in self._quiet(self._folders[folder][0]):
+                name = file.info.name
+                if int(name.flags) & ALLOCATED and name.name and name.name not in _DOTS:
+                    names.setdefault(name.meta_addr, name.name)
+            if sum(map(len, self._recent.values())) + len(names) > limits.NAMES:
+                self._recent.clear()
+            self._recent[folder] = names
+        return names
 
     def _fault(self, path: str, meta: str, kind: Any, message: str) -> Fault:
         return Fault(location=self._location(path or "/", meta), kind=kind, message=message)
