@@ -263,7 +263,7 @@ def entry(number: int, path: str | None = None, **given: object) -> Examined:
     location = VOLUME + (path or f"/media/0/DCIM/Camera/IMG_{number:06}.jpg") + f";meta={1000 + number}"
     deleted = number % 7 == 3
     outcome = "skipped" if number % 11 == 5 else "failed" if number % 37 == 7 else "read"
-    reason = {"skipped": "outside the scope: period", "failed": "could not be read: damaged", "read": None}[outcome]
+    reason = {"skipped": "outside the scope: period", "failed": "could not be read: corrupt", "read": None}[outcome]
     fields: dict[str, object] = {
         "entry": Entry(
             location=location,
@@ -554,17 +554,24 @@ def large(records: int) -> Index:
 
     def made() -> Iterator[Record]:
         for number in range(records):
-            level = "alert" if number < records // 100 else "notable" if number < records // 10 else "info"
-            yield record(
-                f"kind-{number * 7 // records}",
-                f"Finding number {number}",
-                level=level,
+            yield Record(
+                id=f"{number:064x}",
                 location=f"{VOLUME}/data/{number:07}.bin;meta={number}",
-                when=f"2026-03-{1 + number % 28:02}T00:00:00Z",
-                data={"number": number, "name": f"name of {number}", "note": "x" * 60},
+                state="allocated",
+                sha256=f"{number:064x}",
+                plugin="many",
+                plugin_version="1",
+                plugin_digest="0" * 64,
+                finding=StoredFinding(
+                    kind=f"kind-{number * 7 // records}",
+                    summary=f"Finding number {number}",
+                    level="alert" if number < records // 100 else "notable" if number < records // 10 else "info",
+                    when=f"2026-03-{1 + number % 28:02}T00:00:00Z",
+                    data={"number": number, "name": f"name of {number}", "note": "x" * 60},
+                ),
             )
 
-    return Index(made, lambda: map(entry, range(records)), (), LAYERS, COVERAGE, (RUN,), IMAGES, {})
+    return Index(made, lambda: map(entry, range(2000)), (), LAYERS, COVERAGE, (RUN,), IMAGES, {})
 
 
 def hostile() -> Index:

@@ -38,7 +38,10 @@ class Made(str):
 
 
 def cell(value: object) -> str | int | float:
-    """`value` as one cell. `Made` text is not escaped again; `None` is the empty cell; truth values are ``yes`` and ``no``."""
+    """`value` as one cell. `None` is the empty cell; truth values are ``yes`` and ``no``.
+
+    `Made` text keeps its backslashes, but for nothing else is it believed to be escaped already.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -46,15 +49,13 @@ def cell(value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
     text = str(value)
-    text = printable(_harmless(text) if isinstance(value, Made) else escape(text))
+    if not (text.isascii() and text.isprintable()):
+        text = printable(escape(text).replace("\\\\", "\\") if isinstance(value, Made) else escape(text))
+    elif "\\" in text and not isinstance(value, Made):
+        text = text.replace("\\", "\\\\")
     if ";" in text:
         text = _SPLIT.sub(r"\\x3b", text)
     return f"'{text}" if _FORMULA.match(text) else text
-
-
-def _harmless(text: str) -> str:
-    """`text`, escaped but for its backslashes: what claims to be escaped already is not believed."""
-    return text if text.isascii() and text.isprintable() else escape(text).replace("\\\\", "\\")
 
 
 def lines(rows: Iterable[Iterable[object]]) -> Iterator[bytes]:

@@ -48,7 +48,6 @@ from forensics.report.document import (
     TimelineView,
     Validation,
 )
-from forensics.report.labels import LABELS
 from forensics.report.markup import plain_text
 
 PER_KIND = 200
@@ -156,6 +155,7 @@ def build(
     page, fewer where there are many kinds. With `pictures`, at most so many attached pictures are embedded, whose bytes `attachment`
     gives.
     """
+    missing = tuple(missing)
     runs = tuple(RunView(run, index.run_digest(run.run)) for run in index.runs())
     exhibits = _exhibits(case, index)
     counts = index.counts()
@@ -172,7 +172,8 @@ def build(
         issued=at,
         tool=tool,
         case=case.info,
-        missing=tuple(Missing(_field(where), where) for where in missing),
+        missing=_missing(missing, exhibits),
+        missing_total=len(missing),
         exhibits=exhibits,
         custody=_custody(custody, head),
         runs=runs,
@@ -266,27 +267,35 @@ def _custody(lines: Iterable[CustodyLine], head: tuple[int, str]) -> Custody:
     return Custody(head_seq=head[0], head_sha256=head[1], first=tuple(first), last=tuple(last), total=total)
 
 
-def _field(where: str) -> str:
-    """The name in the list of fields of the last part, or parts, of ``exhibit.2026-1.seizure.place``."""
-    parts = where.split(".")
-    return next((name for name in (".".join(parts[-count:]) for count in (3, 2, 1)) if name in LABELS["field"]), where)
+def _missing(names: Iterable[str], exhibits: Iterable[ExhibitView]) -> tuple[Missing, ...]:
+    """``case.agency`` and ``exhibit.2026-1.seizure.place``, by what they belong to; the case first."""
+    prefixes = {f"exhibit.{view.exhibit.exhibit_id}.": view.exhibit.exhibit_id for view in exhibits}
+    held: dict[str | None, list[str]] = {}
+    for name in names:
+        owners = [prefix for prefix in prefixes if name.startswith(prefix)]
+        prefix = max(owners, key=len) if owners else "case."
+        held.setdefault(prefixes.get(prefix), []).append(name.removeprefix(prefix))
+    return tuple(Missing(exhibit, tuple(fields)) for exhibit, fields in held.items())
 
 
 def _body(body: Any) -> tuple[tuple[str, Text], ...]:
-    """The particulars of an event, one level of nesting laid flat; of long lists their length."""
+    """The particulars of an event: an exhibit's fields laid flat, of other nested things their number, without paths of this machine."""
     plain = msgspec.to_builtins(body)
-    fields: list[tuple[str, Text]] = []
+    fields: list[tuple[str, Any]] = []
     for name, value in plain.items() if isinstance(plain, dict) else [("body", plain)]:
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for key, item in inner:
-            if item in (None, "", [], {}) or len(fields) >= _FIELDS:
-                continue
-            fields.append((f"{name}.{key}" if key else str(name), _particular(item)))
-    return tuple(fields)
+        if name == "exhibit" and isinstance(value, dict):
+            fields += [(f"exhibit.{key}", PurePath(str(item)).name if key == "image" else item) for key, item in value.items()]
+        elif name != "image_relative":
+            fields.append((str(name), value))
+    held = [(name, _particular(value)) for name, value in fields if value not in (None, "", [], {})]
+    further = [("further", Text("", items=len(held) - _FIELDS))] if len(held) > _FIELDS else []
+    return (*held[:_FIELDS], *further)
 
 
 def _particular(value: Any) -> Text:
-    nested = isinstance(value, list | dict) and (len(value) > _LISTED or any(isinstance(item, list | dict) for item in value))
+    nested = isinstance(value, dict) or (
+        isinstance(value, list) and (len(value) > _LISTED or any(isinstance(item, list | dict) for item in value))
+    )
     return Text("", items=len(value)) if nested else clip(plain_text(value))
 
 

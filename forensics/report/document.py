@@ -102,10 +102,10 @@ class ExhibitView(Struct, frozen=True, kw_only=True):
 
 
 class Missing(Struct, frozen=True):
-    """A required field that nobody has filled in: which field, and where it belongs (``exhibit.2026-1.seizure.place``)."""
+    """Required fields of the case (`exhibit` is ``None``) or of one exhibit that nobody has filled in, by the names of the fields."""
 
-    field: str
-    where: str
+    exhibit: str | None
+    fields: tuple[str, ...]
 
 
 class CustodyView(Struct, frozen=True, kw_only=True):
@@ -208,6 +208,7 @@ class Document(Struct, frozen=True, kw_only=True):
     tool: str
     case: CaseInfo
     missing: tuple[Missing, ...]
+    missing_total: int
     exhibits: tuple[ExhibitView, ...]
     custody: Custody
     runs: tuple[RunView, ...]

@@ -17,7 +17,8 @@ from forensics.location import escape, printable
 from forensics.report.labels import LABELS
 
 _MARKS = 8  # in a row; Burmese and Khmer syllables need up to five
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~>@])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]#|~>])")
+_LIST = re.compile(r"^(\s*)(?=[-+]|\d+[.)])(\d*)")
 SCRIPTS = {
     "Thai": re.compile("[\u0e00-\u0e7f]"),
     "Lao": re.compile("[\u0e80-\u0eff]"),
@@ -78,6 +79,7 @@ def markdown(text: object) -> Markup:
     line = "".join(run for _, run in pieces(str(text)))
     line = _MARKDOWN.sub(r"\\\1", line.replace("<", "\0"))
     line = line.replace("\0", "<").replace("&", "&amp;").replace("<", "&lt;").replace("\\>", "&gt;")
+    line = _LIST.sub(r"\1\2\\", line)
     return Markup(re.sub(r"(?i)\b(www)\.", r"\1\\.", line.replace("://", ":\\//")))  # noqa: S704 - escaped for Markdown just above
 
 
