@@ -27,3 +27,6 @@ READ = 8 << 20
 
 OPEN_FILES = 64
 """Recently opened metadata kept for reading: the streams of one file, and a database with its companions, follow each other."""
+
+NAMES = 1 << 18
+"""Names kept in memory, of folders whose files own what deleted ones lost."""

@@ -2,7 +2,7 @@
 
 Two passes. The first goes down from the root and yields what is allocated, in the file system's own order; by the way it collects which
 blocks every file owns, deleted ones too. The second goes again to the folders that hold deleted names, and to the orphans, and
-yields these, each checked against what the first has collected. Memory holds the folder paths and 24 bytes a run, nothing else.
+yields these, each checked against what the first has collected. Memory holds the folder paths and some 30 bytes a run, nothing else.
 """
 
 from collections.abc import Generator, Iterator
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from forensics.evidence import limits
 from forensics.evidence.allocation import Claims, Marks, Owners
 from forensics.evidence.deleted import Judge, Verdict
+from forensics.evidence.reparse import SIZE, Reparse, read_reparse
 from forensics.evidence.tsk_constants import (
     ALLOCATED,
     DEFAULT,
@@ -25,6 +26,7 @@ from forensics.evidence.tsk_constants import (
     NON_RESIDENT,
     NTFS_DATA,
     NTFS_INDEX_ROOT,
+    NTFS_REPARSE,
     POSIX,
     VIRTUAL_DIRECTORY,
 )
@@ -50,6 +52,7 @@ class Found(NamedTuple):
     size: int
     runs: list[Run]
     flags: int
+    reparse: Reparse | None = None
 
 
 class _Folder:
@@ -395,6 +398,7 @@ class Walk:
         streams: list[Found] = []
         others: list[Run] = []
         index = str(address)
+        reparse = None
         try:
             for attribute in file:
                 info = attribute.info
@@ -412,8 +416,12 @@ class Walk:
                     others += runs
                     if type_ == NTFS_INDEX_ROOT and directory:
                         index = f"{address}-144-{info.id}"
+                    elif type_ == NTFS_REPARSE and self._ntfs:
+                        reparse = _reparse(file, info)
         except OSError:
             self._incomplete = True  # reading the content fails too, and says so
+        if reparse is not None:
+            streams = [stream if stream.name else stream._replace(reparse=reparse) for stream in streams]
         return streams, others, index
 
     def _times(self, meta: Any) -> Times:
@@ -434,6 +442,10 @@ class Walk:
             notes.append("encrypted by the file system (EFS): its content is read as it lies on the medium")
         if link is not None and len(link) > limits.LINK_TARGET:
             notes.append(f"its target is longer than {limits.LINK_TARGET} bytes; it is cut there")
+        target = escape(decode(link[: limits.LINK_TARGET])) if link is not None else None
+        if stream.reparse:
+            target = escape(stream.reparse.target) if stream.reparse.target else target
+            notes += [stream.reparse.note] if stream.reparse.note else []
         posix = self._posix and kind != "virtual"
         return Entry(
             location=self._location(path, stream.meta, stream.name),
@@ -447,7 +459,7 @@ class Walk:
             mode=int(meta.mode) if posix else None,
             uid=meta.uid if posix else None,
             gid=meta.gid if posix else None,
-            target=escape(decode(link[: limits.LINK_TARGET])) if link is not None else None,
+            target=target,
             start=self._base + runs[0][1] * self._block if runs and kind in _PLACED else -1,
             note="; ".join(notes) or None,
         )
@@ -473,7 +485,7 @@ class Walk:
         return self._location(path, meta)
 
     def _names_in(self, folder: int) -> dict[int, bytes]:
-        """The allocated names of a folder by meta address. The last ones are kept: files deleted together were often overwritten together."""
+        """The allocated names of a folder by meta address. The last ones are kept, they are asked for in a row."""
         names = self._recent.get(folder)
         if names is None:
             names = {}
@@ -503,6 +515,13 @@ def _names(directory: Any, walk: Walk, path: str, address: int) -> Iterator[Any]
             return
         except OSError as error:
             yield walk.broken(path, address, error)
+
+
+def _reparse(file: Any, info: Any) -> Reparse | None:
+    try:
+        return read_reparse(file.read_random(0, min(info.size, SIZE), NTFS_REPARSE, info.id))
+    except OSError:
+        return None
 
 
 def _target(file: Any) -> bytes | None:
