@@ -45,7 +45,6 @@ _TABLE = (
     Signature("reiserfs", "ReiserFS", "unsupported", ((0x10034, b"ReIsEr"),)),
     Signature("jfs", "JFS", "unsupported", ((0x8000, b"JFS1"),)),
     Signature("udf", "UDF", "unsupported", _UDF),
-    Signature("hfs", "HFS (before HFS+)", "unsupported", ((1024, b"BD"),)),
     # CoreStorage carries FileVault 2 and Fusion Drives (libfvde format documentation: the volume header's signature)
     Signature("core-storage", "CoreStorage (FileVault 2)", "locked", ((88, b"CS\x01\x00"),)),
     Signature("zfs", "ZFS", "unsupported", _ZFS),
