@@ -24,9 +24,9 @@ from forensics.errors import UsageError
 from forensics.model import AttachmentRef
 from forensics.report import document as documents
 from forensics.report import languages, markup, write
-from forensics.report.build import clip
 from forensics.report.language import catalogue, templates_folder
 from forensics.report.render import render
+from forensics.report.text import clip
 
 EMPTY = fakes.Index(lambda: iter(()), lambda: iter(()))
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from markupsafe import Markup
 from markupsafe import escape as html
 
-from forensics.digest import canonical
 from forensics.location import escape, printable
 from forensics.report.labels import LABELS
 
@@ -91,17 +90,6 @@ def labels(gettext: Gettext) -> Callable[[str, object], Markup]:
         return foreign(value) if known is None else html(gettext(known))
 
     return label
-
-
-def plain_text(value: object) -> str:
-    """A flat value as text: texts and numbers as they are, lists and the rest as canonical JSON."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
-        return ", ".join(str(item) for item in value)
-    return canonical(value).decode()
 
 
 def number(value: int) -> str:

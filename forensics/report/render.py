@@ -20,6 +20,7 @@ from forensics.report import markup
 from forensics.report.build import Index
 from forensics.report.document import Document
 from forensics.report.language import catalogue, templates_folder
+from forensics.report.text import plain_text
 
 TEMPLATES = ("report.html", "summary.md")
 
@@ -112,7 +113,7 @@ def _environment(translations: gettext.NullTranslations) -> jinja2.Environment:
         "code": markup.code,
         "markdown": markup.markdown,
         "number": markup.number,
-        "plain": markup.plain_text,
+        "plain": plain_text,
         "size": lambda value: markup.size(value, translations.gettext),
         "css_string": markup.css_string,
     }
