@@ -313,12 +313,12 @@ def test_control_and_bidirectional_characters_never_reach_a_page(hostile: Path) 
     for name in ("report.html", "summary.md"):
         text = (hostile / name).read_text(encoding="utf-8")
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text), name
-        assert not re.search("[\u0300-\u036f]{9}", text), name
+        assert not re.search("[\u0300-\u036f]{6}", text), name
         assert "\\u202e" in text
 
 
 def test_an_undecodable_byte_is_shown_and_not_lost(hostile: Path) -> None:
-    assert "caf<b>\\xff</b>.bin" in str(markup.evidence("caf\udcff.bin")) or "caf\\xff.bin" in str(markup.evidence("caf\udcff.bin"))
+    assert str(markup.evidence("caf\udcff.bin")) == '<bdi translate="no">caf<b>\\xff</b>.bin</bdi>'
     assert "caf\\xff.bin" in "".join(Page((hostile / "report.html").read_text(encoding="utf-8")).all)
 
 

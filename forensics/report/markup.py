@@ -1,7 +1,7 @@
 r"""Text from evidence made harmless for a page: escaped, isolated, and marked as not ours to translate.
 
 Whatever a name or a value holds, the page shows one quiet run of text: control and bidirectional characters stand as
-`forensics.location.escape` writes them, and combining marks beyond eight in a row as ``\u0301``, because a hundred of them on one
+`forensics.location.escape` writes them, and combining marks beyond five in a row as ``\u0301``, because a hundred of them on one
 letter black out the lines around it.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from markupsafe import Markup
 from markupsafe import escape as html
 
-from forensics.location import escape, printable
+from forensics.location import escape
 from forensics.report.labels import LABELS
 
-_MARKS = 8  # in a row; Burmese and Khmer syllables need up to five
+_MARKS = 5  # in a row; no Burmese or Khmer syllable needs more
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~>])")
 _LIST = re.compile(r"^(\s*)(?=[-+]|\d+[.)])(\d*)")
 SCRIPTS = {
@@ -30,7 +30,6 @@ Gettext = Callable[[str], str]
 
 def pieces(text: str) -> Iterator[tuple[bool, str]]:
     """`text` as runs: (whether it is an escape that stands for one character, what to show)."""
-    text = printable(text)
     if text.isprintable() and text.isascii():
         yield False, text
         return

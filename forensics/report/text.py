@@ -1,7 +1,6 @@
 """A value as text for the reader, of bounded length."""
 
 from forensics.digest import canonical
-from forensics.location import printable
 from forensics.report.document import Text
 
 CHARACTERS = 1_000  # of one value
@@ -19,6 +18,5 @@ def plain_text(value: object) -> str:
 
 
 def clip(text: str, most: int = CHARACTERS) -> Text:
-    """`text` without undecodable bytes, its end left out where it is longer than `most` characters."""
-    text = printable(text)
+    """`text`, its end left out where it is longer than `most` characters."""
     return Text(text) if len(text) <= most else Text(text[:most], len(text) - most)
