@@ -12,7 +12,7 @@ from msgspec import Struct
 from forensics import segment
 from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
-from forensics.location import Location, escape
+from forensics.location import escape
 from forensics.model import (
     Coverage,
     Derived,
@@ -496,8 +496,3 @@ def compare(left: Path, left_run: str, right: Path, right_run: str) -> Iterator[
         both = f"{query.format(a='main', b='other')} UNION {query.format(a='other', b='main')} ORDER BY 3, 2, 1"
         for side, what, location in sql.execute(both, ("first", left_run, right_run, "second", right_run, left_run)):
             yield Difference(side, what, location)
-
-
-def exhibit_of(location: str) -> str:
-    """The exhibit that a location's text form begins with."""
-    return Location.parse(location).exhibit

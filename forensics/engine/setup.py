@@ -40,7 +40,6 @@ class Setup(Struct, frozen=True, kw_only=True):
     index: str = ""
     scope: Scope = Scope()
     skip_known: bool = False
-    unit_findings: int = 100_000
 
 
 encode = msgspec.json.encode
