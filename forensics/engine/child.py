@@ -8,10 +8,10 @@ Tasks come and frames go over one inherited pipe. A task is JSON; a frame is one
 import contextlib
 import ctypes
 import os
-import resource
 import shutil
 import signal
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics import segment
-from forensics.engine import analysis, measure, plan
+from forensics.engine import analysis, measure, plan, sandbox
 from forensics.engine.keep import Keeper
 from forensics.engine.setup import Setup, Status
 from forensics.engine.setup import decode as decode_setup
@@ -29,6 +29,7 @@ from forensics.engine.worker import Death, Examiner
 from forensics.engine.workshop import Tool, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
+from forensics.filetype import mime_of
 from forensics.model import Digests, Fault, PluginInfo
 
 FLUSH_BYTES = 256 << 10
@@ -38,10 +39,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Described(Struct, frozen=True):
-    """Answer to ``describe``: the plugins as this run would use them."""
+    """Answer to ``describe``: the plugins as this run would use them; `sandbox` is which bounds the child is held in."""
 
     plugins: tuple[PluginInfo, ...]
     faults: tuple[Fault, ...]
+    sandbox: str = ""
 
 
 class OpenedInfo(Struct, frozen=True):
@@ -74,6 +76,7 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     folder = Path(told.spool) / f"child-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # SQLite and other libraries read the variable
     served = _Service(told, folder, Status(Path(status_path)), lambda size: connection.send_bytes(b"P" + DONE.pack(0, size)))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -91,16 +94,17 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
 
 
 def confine(output: Path) -> None:
-    """What every child does first: die with its parent, know no time zone, print nowhere, leave no core, keep few files open."""
+    """What every child does first: die with its parent, know no time zone, print nowhere, and be told nothing by a terminal."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["TZ"] = "UTC"  # The Sleuth Kit converts FAT times by the process's zone
     time.tzset()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold evidence
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    os.close(nothing)
     os.close(descriptor)
 
 
@@ -112,12 +116,14 @@ class _Service:
         self._opened: dict[str, Opened] = {}
         self._tools: tuple[tuple[Tool, ...], tuple[Fault, ...]] | None = None
         self._examiner: Examiner | None = None
+        self._held: sandbox.Held | None = None
 
     def perform(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
         """The frames of one task. Raises ForensicsError or OSError for what ends the run."""
+        held = self._confined()
         if task.what == "describe":
             tools, faults = self._equip()
-            yield b"J", msgspec.json.encode(Described(tuple(tool.info for tool in tools), faults))
+            yield b"J", msgspec.json.encode(Described(tuple(tool.info for tool in tools), faults, str(held)))
         elif task.what == "open":
             yield from self._open(task.exhibit)
         elif task.what == "measure":
@@ -139,6 +145,14 @@ class _Service:
         if self._tools is None:
             self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options)
         return self._tools
+
+    def _confined(self) -> sandbox.Held:
+        """Enter the sandbox, once: after the plugins are loaded and their caches written, before any byte of evidence is read."""
+        if self._held is None:
+            self._equip()
+            mime_of(b"\0")  # loads libmagic, which may ask another program where it lies
+            self._held = sandbox.enter(sandbox.readable(self._setup), (self._folder,))
+        return self._held
 
     def _exhibit(self, exhibit: str) -> Opened:
         if exhibit not in self._opened:

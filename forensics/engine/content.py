@@ -50,7 +50,10 @@ class Content:
         suffix = _SUFFIX.search(name)
         path = folder / f"content{suffix[0] if suffix else ''}"
         if self._spooled is not None:
-            os.link(self._spooled, path)
+            try:
+                os.link(self._spooled, path)
+            except OSError:  # exFAT has no links; the first Landlock forbids them between folders
+                shutil.copyfile(self._spooled, path)
         else:
             path.write_bytes(self.read())
         return path

@@ -198,6 +198,7 @@ def _begin(
             "release": platform.release(),
             "machine": platform.machine(),
             "python": sys.version.split()[0],
+            "sandbox": described.sandbox,
         },
     )
     folder = case.run_folder(info.run)
