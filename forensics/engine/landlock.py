@@ -12,6 +12,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from forensics.errors import EngineError
@@ -47,11 +48,12 @@ def abi() -> int:
     return max(_call(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION)), 0)
 
 
-def restrict(read: Iterable[Path], write: Iterable[Path]) -> int:
-    """Leave this process nothing but to read below `read` and to read and write below `write`; the ABI that holds it.
+def restrict(read: Iterable[Path], write: Iterable[Path]) -> tuple[int, int]:
+    """Leave this process nothing but to read below `read` and to read and write below `write`.
 
+    Returns the ABI that holds it, and how many threads of it are not held: before ABI 8, those that ran already beside the caller's own.
     A path that is not there is passed over. Where the ABI knows them, TCP, UDP, abstract sockets and signals to others are refused too.
-    Raises EngineError where the kernel has no Landlock, refuses it, or cannot hold the threads that run already.
+    Raises EngineError where the kernel has no Landlock, or refuses it.
     """
     version = abi()
     if not version:
@@ -60,8 +62,6 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> int:
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     except OSError as error:
         raise EngineError(f"/proc does not say how many threads run ({error.strerror})") from error
-    if threads > 1 and version < 8:
-        raise EngineError(f"ABI {version} holds one thread, and {threads} run already")
     handled = _known(_FILES, version)
     ruleset = _Ruleset(handled, _known(_NETWORK, version), _known(_SCOPES, version))
     descriptor = _call(_CREATE, ctypes.byref(ruleset), ctypes.c_size_t(ctypes.sizeof(ruleset)), ctypes.c_uint32(0))
@@ -75,7 +75,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> int:
             raise EngineError(f"the kernel refuses it ({os.strerror(ctypes.get_errno())})")
     finally:
         os.close(descriptor)
-    return version
+    return version, threads - 1 if version < 8 else 0
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
@@ -98,4 +98,9 @@ def _known(rights: tuple[tuple[int, int], ...], version: int) -> int:
 
 
 def _call(number: int, *arguments: object) -> int:
-    return int(ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *arguments))
+    return int(_libc().syscall(ctypes.c_long(number), *arguments))
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

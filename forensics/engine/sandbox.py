@@ -74,7 +74,9 @@ def enter(read: Iterable[Path], write: Iterable[Path]) -> Held:
         missing += [f"{name}: {error}" for name in ("Landlock", "seccomp")]
     else:
         try:
-            abi = landlock.restrict(places, [*write, Path("/dev/null")])
+            abi, loose = landlock.restrict(places, [*write, Path("/dev/null")])
+            if loose:
+                missing.append(f"Landlock for {loose} threads that a plugin had started before (ABI {abi} holds no others)")
         except EngineError as error:
             missing.append(f"Landlock: {error}")
         try:
