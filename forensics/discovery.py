@@ -24,6 +24,7 @@ from forensics.plugin import Plugin
 VARIABLE = "FORENSICS_PLUGINS"
 GROUP = "forensics.plugins"
 SHIPPED = ("plugins", "report_templates", "test_images")
+_NO_PLUGIN = ("_", "test_")
 
 
 class Loaded(Struct, frozen=True):
@@ -84,7 +85,7 @@ def folders(given: Sequence[str | Path] = ()) -> tuple[Path, ...]:
 def load(folders: Sequence[Path]) -> Discovered:
     """The plugins of the files in `folders`, in that order, then of installed packages. Of two with one name the first wins.
 
-    Files whose name begins with ``_`` are not plugins. Raises UsageError where a folder cannot be listed.
+    Files whose name begins with ``_`` or ``test_`` are not plugins. Raises UsageError where a folder cannot be listed.
     """
     plugins: dict[str, Loaded] = {}
     faults: list[Fault] = []
@@ -108,7 +109,7 @@ def _files(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
         try:
             yield from sorted(
-                path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith("_") and path.is_file()
+                path for path in folder.iterdir() if path.suffix == ".py" and not path.name.startswith(_NO_PLUGIN) and path.is_file()
             )
         except OSError as error:
             raise UsageError(f"{folder}: the folder of plugins cannot be listed ({error.strerror})") from error

@@ -1,7 +1,8 @@
 """`case.toml`: what people write down of a case and may edit by hand: identity, authority and its scope, languages, plugin options.
 
 Text in, values out, and back: nothing here opens a file. Comments and layout are kept when a value is set. An empty text (``""``) stands
-for a field that nobody has filled in, and reads as `None`.
+for a field that nobody has filled in, and reads as `None`. The fields of an exhibit are told here too: people fill them in alike, though
+they are kept in the custody log.
 """
 
 import re
@@ -46,6 +47,36 @@ AUTHORITY_FIELDS: dict[str, tuple[bool, str]] = {
     "expires": (False, "the date on which it ends"),
     "scope_text": (True, "what it allows, in its own words; what can be enforced of it stands under [scope]"),
 }
+# After ISO/IEC 27037: what the item is, how it was received, its seizure, its acquisition; names are those of `Exhibit`.
+EXHIBIT_FIELDS: dict[str, tuple[bool, str]] = {
+    "description": (True, "what it is, in a few words"),
+    "kind": (True, "phone, SIM, storage, computer, cloud export or paper"),
+    "parent_exhibit": (False, "the number of the exhibit that it is part of, as a SIM of a phone"),
+    "make": (False, "its make"),
+    "model": (False, "its model"),
+    "serial": (False, "its serial number"),
+    "owner_role": (True, "who held it: holder, suspected facilitator, smuggled person, witness, victim or unknown"),
+    "power_state_on_receipt": (True, "whether it was on or off when it was received"),
+    "condition_text": (True, "its condition when it was received"),
+    "seal_no": (True, "the number of the seal on its bag"),
+    "seized_at": (True, "when it was seized, such as 2026-03-01T14:05+07:00"),
+    "seized_place": (True, "where it was seized"),
+    "seized_by": (True, "who seized it"),
+    "seizure_authority": (True, "the authority under which it was seized, by its number"),
+    "acquisition_type": (True, "how it was copied: physical, file system, logical, cloud or manual photo"),
+    "acquisition_tool": (True, "the tool that made the image"),
+    "acquisition_tool_version": (True, "that tool's version"),
+    "acquisition_tool_sha256": (True, "the SHA-256 of that tool's program file"),
+    "write_blocker": (True, "make, model and serial number of the write blocker; or say why there was none"),
+    "no_write_blocker_reason": (True, "why there was no write blocker"),
+    "acquired_at": (True, "when the acquisition began, such as 2026-03-01T15:00+07:00"),
+    "acquisition_ended_at": (True, "when it ended"),
+    "acquired_by": (True, "who made the image"),
+    "changes_made_to_original": (True, "what was changed on the original, or: none known"),
+    "stated_sha256": (False, "the SHA-256 of the medium, as those state it who made the image"),
+}
+INSTEAD = {"write_blocker": "no_write_blocker_reason", "no_write_blocker_reason": "write_blocker"}  # either of the two is enough
+TABLES = {"case": CASE_FIELDS, "case.legal_authority": AUTHORITY_FIELDS, "exhibit": EXHIBIT_FIELDS}
 SCOPE_FIELDS = {
     "paths": "patterns of paths that may be read, such as /Users/**; empty for all",
     "kinds": "patterns of types that may be read, such as image/*; empty for all",
@@ -60,17 +91,62 @@ _DATES = {
     "scope.since",
     "scope.until",
 }
-_LISTS = {"case.requested_questions", "case.related_refs", "scope.paths", "scope.kinds", "languages"}
+_MOMENTS = {"exhibit.seized_at", "exhibit.acquired_at", "exhibit.acquisition_ended_at"}
+_DIGESTS = {"exhibit.acquisition_tool_sha256", "exhibit.stated_sha256"}
+_CHOICES = {
+    "case.phase": ("readiness", "initialisation", "acquisitive", "investigative", "concurrent"),
+    "case.legal_authority.type": ("warrant", "consent", "border-search power", "court order", "MLA request", "other"),
+    "exhibit.kind": ("phone", "SIM", "storage", "computer", "cloud export", "paper"),
+    "exhibit.owner_role": ("holder", "suspected facilitator", "smuggled person", "witness", "victim", "unknown"),
+    "exhibit.acquisition_type": ("physical", "file system", "logical", "cloud", "manual photo"),
+}
+_LISTS = {"case.requested_questions", "case.related_refs", "scope.paths", "scope.kinds", "languages", "asked"}
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
 
 
 class Settings(Struct, frozen=True):
-    """What `case.toml` says. `plugins` are options by plugin, unchecked: the plugin's declaration does that before a run."""
+    """What `case.toml` says. `plugins` are options by plugin, unchecked: the plugin's declaration does that before a run.
+
+    `asked` names the fields that somebody was asked for and left empty, so that nobody is asked again while working.
+    """
 
     info: CaseInfo = CaseInfo()
     languages: tuple[str, ...] = ("en",)
     scope: Scope = Scope()
     plugins: dict[str, dict[str, Value]] = {}
+    asked: tuple[str, ...] = ()
+
+
+def is_list(name: str) -> bool:
+    """Whether a field, such as ``case.related_refs``, takes several texts."""
+    return name in _LISTS
+
+
+def checked(name: str, text: str) -> str:
+    """What a person gave for a field, such as ``case.opened_at`` or ``exhibit.kind``, as it is kept: without blanks around, one of a closed
+    list as the list spells it, a digest in lower case. Raises UsageError that says what the field takes."""
+    value = text.strip()
+    if not value:
+        return ""
+    if any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 or 0xD800 <= ord(character) < 0xE000 for character in value):
+        raise UsageError(f"{name}: {value!r} is not one line of text; type it again")
+    if choices := _CHOICES.get(name):
+        for choice in choices:
+            if choice.casefold() == value.casefold():
+                return choice
+        raise UsageError(f"{name} is one of: {', '.join(choices)}; not {value!r}")
+    if name in _DIGESTS:
+        if not _SHA256.fullmatch(value):
+            raise UsageError(f"{name} is a SHA-256: 64 hexadecimal digits; not {value!r}")
+        return value.lower()
+    if name in _DATES or name in _MOMENTS:
+        try:
+            datetime.fromisoformat(value)
+        except ValueError as error:
+            like = "2026-03-01T14:05+07:00" if name in _MOMENTS else "2026-03-01"
+            raise UsageError(f"{name} is a date such as {like}; not {value!r}") from error
+    return value
 
 
 def template(info: CaseInfo, languages: tuple[str, ...] = ("en",)) -> str:
@@ -121,7 +197,8 @@ def parse(text: str, source: str = "case.toml") -> Settings:
     authority = _taken(case, "case.legal_authority", dict, {}, text, source)
     scope = _taken(document, "scope", dict, {}, text, source)
     plugins = _taken(document, "plugins", dict, {}, text, source)
-    languages = _fields(document, "", ("languages",), text, source).get("languages") or ("en",)
+    top = _fields(document, "", ("languages", "asked"), text, source)
+    languages = top.get("languages") or ("en",)
     for language in languages:
         if not _LANGUAGE.fullmatch(language):
             raise CaseError(
@@ -134,6 +211,7 @@ def parse(text: str, source: str = "case.toml") -> Settings:
         tuple(languages),
         Scope(**_fields(scope, "scope.", SCOPE_FIELDS, text, source)),
         {name: _options(name, plugins, text, source) for name in sorted(plugins)},
+        top.get("asked", ()),
     )
 
 
@@ -158,6 +236,8 @@ def changed(text: str, values: Mapping[str, Value | tuple[str, ...]], source: st
         item = tomlkit.item(list(value) if isinstance(value, tuple) else empty if value is None else value)
         if key in place:  # the comment after a value belongs to its old item
             item.trivia.comment_ws, item.trivia.comment = place[key].trivia.comment_ws, place[key].trivia.comment
+        elif name == "asked":
+            item.comment("asked for and left empty; take a name out to be asked again")
         place[key] = item
     new = tomlkit.dumps(document)
     try:
@@ -172,7 +252,7 @@ def _known(name: str) -> bool:
     if parts[0] == "plugins":
         return len(parts) == 3 and all(parts)
     return (
-        name == "languages"
+        name in ("languages", "asked")
         or (len(parts) == 2 and parts[0] == "case" and parts[1] in CASE_FIELDS)
         or (len(parts) == 3 and parts[:2] == ["case", "legal_authority"] and parts[2] in AUTHORITY_FIELDS)
         or (len(parts) == 2 and parts[0] == "scope" and parts[1] in SCOPE_FIELDS)

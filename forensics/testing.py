@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from forensics import discovery
 from forensics.digest import sha256
+from forensics.errors import InvalidPlugin
 from forensics.filetype import mime_of
 from forensics.location import Layer, Location
 from forensics.model import Finding, Times
@@ -33,6 +35,20 @@ class _Held:
         path = Path(folder, name.replace("/", "_") or "content")
         path.write_bytes(self._data)
         return path
+
+
+def plugin_beside(test: str, name: str) -> Plugin:
+    """The plugin called `name` of the file of that name that lies beside a test: ``plugin_beside(__file__, "travel-tickets")``.
+
+    It is loaded as the engine loads it. Raises InvalidPlugin with the reason where it would not load.
+    """
+    source = f"{name.replace('-', '_')}.py"
+    found = discovery.load([Path(test).parent])
+    for loaded in found.plugins:
+        if (loaded.plugin.name, loaded.source) == (name, source):
+            return loaded.plugin
+    why = [fault.message for fault in found.faults if fault.location == source]
+    raise InvalidPlugin(f"{source}: holds no plugin called {name!r}{''.join(f' ({text})' for text in why)}")
 
 
 def file_of(

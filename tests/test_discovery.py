@@ -140,3 +140,8 @@ def test_shipped_folder_is_beside_the_package_of_a_checkout() -> None:
 def test_name_that_is_not_shipped_is_refused() -> None:
     with pytest.raises(UsageError, match="shipped are plugins"):
         discovery.shipped("../etc")
+
+
+def test_a_test_beside_a_plugin_is_no_plugin(tmp_path: Path) -> None:
+    found = discovery.load([write(tmp_path, one=PLUGIN.format(name="one"), test_one="raise AssertionError", _part="raise AssertionError")])
+    assert ([loaded.source for loaded in found.plugins], found.faults) == (["one.py"], ())

@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Exit codes: 0 done, 1 error, 2 usage, 3 done with faults."""
 
+import os
 import sys
 
 import click
@@ -9,7 +10,7 @@ from forensics.cli import case, custody, examine, plugins, records
 from forensics.errors import ForensicsError, UsageError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="forensics")
 def cli() -> None:
     """Take a device image to a hashed, chain-of-custody report."""
@@ -35,6 +36,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
         click.echo(f"forensics: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(1)

@@ -1,14 +1,16 @@
 """`case` and `exhibit`: the matter and the items received."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from forensics.case import check, create, missing_fields, open_case
+from forensics.case import Case, check, missing_fields, open_case
+from forensics.cli import fields, interview
 from forensics.cli.console import by_option, case_option, json_option, say, table
 from forensics.engine import run
-from forensics.errors import CaseError
-from forensics.model import CaseInfo, Exhibit
+from forensics.errors import CaseError, UsageError
+from forensics.model import Exhibit
 
 
 @click.group()
@@ -16,16 +18,34 @@ def case() -> None:
     """The case: make one, show it, check it."""
 
 
-@case.command()
+@case.command(cls=fields.Grouped)
 @case_option
 @by_option
-@click.option("--case-id", help="The case's number.")
-@click.option("--agency", help="The agency.")
-@click.option("--examiner", help="The examiner.")
-def new(folder: Path, by: str | None, case_id: str | None, agency: str | None, examiner: str | None) -> None:
-    """Make an empty case."""
-    made = create(folder, CaseInfo(case_id=case_id, agency=agency, examiner=examiner), by=by)
-    click.echo(f"{made.folder}: made; fill in {made.folder / 'case.toml'}")
+@interview.no_input_option
+@fields.options("case", "authority")
+def new(folder: Path, by: str | None, no_input: bool, **given: Any) -> None:
+    """Make an empty case; on a terminal, ask for what is required."""
+    made = interview.new_case(folder, given, by, interview.possible(no_input))
+    click.echo(f"{made.folder}: made; {_to_fill_in(made)}")
+
+
+@case.command(cls=fields.Grouped)
+@case_option
+@interview.no_input_option
+@fields.options("case", "authority")
+def fill(folder: Path, no_input: bool, **given: Any) -> None:
+    """Set fields of the case; on a terminal, ask for all that are required and empty."""
+    opened = open_case(folder)
+    with opened.lock():
+        opened = interview.update_case(opened, given, interview.possible(no_input), again=True)
+    click.echo(f"{opened.folder}: {_to_fill_in(opened)}")
+
+
+def _to_fill_in(opened: Case) -> str:
+    number = len([name for name in missing_fields(opened.info, opened.exhibits()) if name.startswith("case.")])
+    if not number:
+        return "every required field of the case is filled in"
+    return f"{number} required fields are empty: answer `forensics case fill`, or write them into {opened.folder / 'case.toml'}"
 
 
 @case.command()
@@ -68,39 +88,39 @@ def exhibit() -> None:
     """The items received."""
 
 
-@exhibit.command()
+@exhibit.command(cls=fields.Grouped)
 @click.argument("image", type=click.Path(exists=True))
 @case_option
 @by_option
+@interview.no_input_option
 @click.option("--id", "name", default="", help="The exhibit's number (default: the year's next).")
-@click.option("--description", help="What it is.")
-@click.option("--kind", help="phone, SIM, storage, computer, cloud export or paper.")
-@click.option("--serial", help="Its serial number.")
-@click.option("--parent", "parent_exhibit", help="The exhibit that it is part of.")
-def add(
-    image: str,
-    folder: Path,
-    by: str | None,
-    name: str,
-    description: str | None,
-    kind: str | None,
-    serial: str | None,
-    parent_exhibit: str | None,
-) -> None:
-    """Receive an exhibit: the image made of it."""
+@fields.options("exhibit", short=True)
+def add(image: str, folder: Path, by: str | None, no_input: bool, name: str, **given: Any) -> None:
+    """Receive an exhibit, the image made of it; on a terminal, ask for what is required."""
     opened = open_case(folder)
     with opened.lock():
-        received = Exhibit(
-            exhibit_id=name,
-            image=image,
-            image_format="as found",
-            description=description,
-            kind=kind,
-            serial=serial,
-            parent_exhibit=parent_exhibit,
-        )
-        stored = opened.add_exhibit(received, by)
+        received = Exhibit(exhibit_id=name, image=image, image_format="as found", **fields.taken(given, "exhibit"))
+        stored = interview.receive(opened, received, by, interview.possible(no_input))
     click.echo(f"exhibit {stored.exhibit_id}: {stored.image}")
+
+
+@exhibit.command(cls=fields.Grouped)
+@click.argument("exhibit_id")
+@case_option
+@by_option
+@interview.no_input_option
+@click.option("--purpose", required=True, help="Why it is corrected, for the custody log.")
+@fields.options("exhibit", short=True)
+def correct(exhibit_id: str, folder: Path, by: str | None, no_input: bool, purpose: str, **given: Any) -> None:
+    """Fill in or correct what is said of an exhibit; the custody log keeps what was said before."""
+    opened = open_case(folder)
+    with opened.lock():
+        held = {each.exhibit_id: each for each in opened.exhibits()}
+        if exhibit_id not in held:
+            raise UsageError(f"no exhibit {exhibit_id!r}; there are: {', '.join(held)}")
+        values = fields.taken(given, "exhibit")
+        interview.correct(opened, held[exhibit_id], values, purpose, by, interview.possible(no_input))
+    click.echo(f"exhibit {exhibit_id}: as the custody log now says")
 
 
 @exhibit.command(name="list")

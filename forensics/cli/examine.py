@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from forensics import __version__, custody, index, report, validation
-from forensics.case import Case, create, missing_fields, open_case
+from forensics.case import Case, missing_fields, open_case
+from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.digest import sha256_file
 from forensics.engine import run, scope
 from forensics.errors import UsageError
 from forensics.location import escape
-from forensics.model import AttachmentRef, CaseInfo, Exhibit, Scope
+from forensics.model import AttachmentRef, Exhibit, Scope
 
 
 def _examine_options(command: Any) -> Any:
@@ -34,7 +35,12 @@ def _examine_options(command: Any) -> Any:
 
 def _report_options(command: Any) -> Any:
     for option in (
-        click.option("--template", "templates", multiple=True, help="Report template; any number of times (default: all)."),
+        click.option(
+            "--template",
+            "templates",
+            multiple=True,
+            help="A shipped report template by name, or a path of your own; any number of times (default: all shipped).",
+        ),
         click.option("--lang", "language", help="Language of the report (default: the case's first)."),
         click.option("--pictures", type=click.IntRange(0), default=0, show_default=True, help="At most so many thumbnails in the page."),
     ):
@@ -124,43 +130,56 @@ def _code(outcome: run.Outcome) -> int:
     return FAULTS if outcome.faults or not all(outcome.unchanged.values()) else 0
 
 
-@click.command()
+_ITS_OWN = ("serial", "seal_no", "stated_sha256")  # fields of which no two exhibits have the same
+
+
+@click.command(cls=fields.Grouped)
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @case_option
 @by_option
 @json_option
-@click.option("--case-id", help="The case's number, where the case is made now.")
-@click.option("--agency", help="The agency, where the case is made now.")
-@click.option("--examiner", help="The examiner, where the case is made now.")
+@interview.no_input_option
 @_examine_options
 @_report_options
+@fields.options("case", "authority", "exhibit")
 def process(
     images: tuple[Path, ...],
     folder: Path,
     by: str | None,
     as_json: bool,
-    case_id: str | None,
-    agency: str | None,
-    examiner: str | None,
+    no_input: bool,
     templates: tuple[str, ...],
     language: str | None,
     pictures: int,
     **given: Any,
 ) -> int:
-    """Take IMAGES (or folders, or files) to a report: make or open the case, add the exhibits, examine, report."""
+    """Take IMAGES (or folders, or files) to a report: make or open the case, add the exhibits, examine, report.
+
+    Fields of a case that is there already are updated, and what is said of an exhibit is corrected. On a terminal, required fields that
+    are empty are asked for, once.
+    """
     for image in images:
         if folder.absolute().is_relative_to(image.absolute()):
             raise UsageError(f"the case folder {folder} would lie inside the exhibit {image}; name another with --case")
-    if (folder / "case.toml").exists():
-        case = open_case(folder)
-    else:
-        case = create(folder, CaseInfo(case_id=case_id, agency=agency, examiner=examiner), by=by)
+    asking = interview.possible(no_input, as_json)
+    values = fields.taken(given, "exhibit")
+    own = [name for name in _ITS_OWN if name in values]
+    if own and len(images) > 1:
+        raise UsageError(f"{', '.join(own)} belongs to one exhibit, and {len(images)} are given; add them with `forensics exhibit add`")
+    there = open_case(folder) if (folder / "case.toml").exists() else None
+    report.check(templates, language or (there.languages[0] if there else "en"))
+    case = there or interview.new_case(folder, given, by, asking)
     with case.lock():
+        if there:
+            case = interview.update_case(case, given, asking)
         held = {exhibit.image: exhibit for exhibit in case.exhibits()}
         chosen = []
         for image in images:
-            there = held.get(str(image.absolute()))
-            chosen.append(there or case.add_exhibit(Exhibit(exhibit_id="", image=str(image), image_format="as found"), by))
+            if found := held.get(str(image.absolute())):
+                chosen.append(interview.correct(case, found, values, "as given to `process`", by))
+            else:
+                new = Exhibit(exhibit_id="", image=str(image), image_format="as found", **values)
+                chosen.append(interview.receive(case, new, by, asking))
         outcome = _examine(case, tuple(chosen), given, by, as_json)
         _report(case, templates, language, pictures, by, as_json)
     return _code(outcome)
@@ -192,6 +211,7 @@ def examine(folder: Path, by: str | None, as_json: bool, wanted: tuple[str, ...]
 def report_command(folder: Path, by: str | None, as_json: bool, templates: tuple[str, ...], language: str | None, pictures: int) -> None:
     """Write the report of what has been examined so far."""
     case = open_case(folder)
+    report.check(templates, language or case.languages[0])
     with case.lock():
         run.ensure_index(case)
         _report(case, templates, language, pictures, by, as_json)

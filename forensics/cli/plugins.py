@@ -1,6 +1,8 @@
 """`plugins`: which there are, what each reads and finds, and a new one to begin with."""
 
+import shlex
 import tempfile
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -23,6 +25,22 @@ def {function}(file: File, *, word: str = "passport") -> Iterator[Finding]:
     place = file.read().find(word.encode())
     if place >= 0:
         yield Finding(kind="{name}", summary=f"Text holds {{word!r}}", locator=ByteRange(place, len(word)))
+'''
+
+_TEST = '''"""{name} finds what it looks for, and nothing where that is not."""
+
+from forensics.testing import plugin_beside, run
+
+plugin = plugin_beside(__file__, "{name}")
+
+
+def test_it_is_found_where_it_is() -> None:
+    (finding,) = run(plugin, b"the passport is at the hotel", name="note.txt")
+    assert (finding.kind, str(finding.locator)) == ("{name}", "bytes 4-11")
+
+
+def test_nothing_is_found_where_it_is_not() -> None:
+    assert run(plugin, b"the tickets are at the hotel", name="note.txt") == []
 '''
 
 folders_option = click.option(
@@ -70,13 +88,20 @@ def show(name: str, folders: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to write it (default: here).")
 def new(name: str, folder: Path) -> None:
-    """Write a working plugin NAME, to be changed into yours."""
+    """Write a working plugin NAME and its test, to be changed into yours."""
     function = name.replace("-", "_")
-    if not function.isidentifier() or not function.islower():
-        raise UsageError(f"{name!r}: a plugin's name is lower-case words joined by hyphens, such as travel-tickets")
-    path = folder / f"{function}.py"
-    if path.exists():
-        raise UsageError(f"{path} exists already; choose another name")
+    if not function.isidentifier() or not function.islower() or iskeyword(function) or function.startswith("test_"):
+        raise UsageError(f"{name!r}: a plugin's name is lower-case words joined by hyphens, such as travel-tickets, the first not test")
+    name = function.replace("_", "-")
+    plugin, test = folder / f"{function}.py", folder / f"test_{function}.py"
+    for path in (plugin, test):
+        if path.exists():
+            raise UsageError(f"{path} exists already; choose another name")
+    if name in {each.name for each in _described(()).plugins}:
+        raise UsageError(f"there is a plugin {name!r} already; choose another name")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PLUGIN.format(name=name, function=function), encoding="utf-8")
-    click.echo(f"{path}: written; run it with --plugins {folder}")
+    plugin.write_text(_PLUGIN.format(name=name, function=function), encoding="utf-8")
+    test.write_text(_TEST.format(name=name), encoding="utf-8")
+    click.echo(f"{plugin} and {test}: written; they are run with:")
+    where = shlex.quote(str(folder))
+    click.echo(f"  forensics process IMAGE --plugins {where}\n  pytest {where}")

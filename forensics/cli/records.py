@@ -1,6 +1,9 @@
 """`records`, `search`, `why`, `extract`, `compare`: questions to a case that has been examined."""
 
 import os
+import sys
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -12,8 +15,12 @@ from forensics.cli.console import case_option, json_option, say, table
 from forensics.engine import content, run
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.layers import open_exhibit
-from forensics.location import Location, escape
-from forensics.model import Examined
+from forensics.export import csv
+from forensics.glob import matches
+from forensics.location import Location, escape, printable
+from forensics.model import Examined, Record
+
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def _open(folder: Path) -> Case:
@@ -25,21 +32,51 @@ def _open(folder: Path) -> Case:
 @click.command()
 @case_option
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
 @click.option("--kind", help="Only records of this kind.")
 @click.option("--plugin", help="Only records of this plugin.")
 @click.option("--level", type=click.Choice(["alert", "notable", "info"]), help="Only records of this level.")
+@click.option("--exhibit", help="Only records of this exhibit.")
+@click.option("--location", "paths", multiple=True, metavar="GLOB", help="Only of files with such a path, as **/DCIM/*.jpg.")
+@click.option("--since", type=_DAY, help="Only what is dated that day or later.")
+@click.option("--until", type=_DAY, help="Only what is dated that day or earlier.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
-def records(folder: Path, as_json: bool, kind: str | None, plugin: str | None, level: str | None, limit: int | None) -> None:
+def records(
+    folder: Path,
+    as_json: bool,
+    as_csv: bool,
+    kind: str | None,
+    plugin: str | None,
+    level: str | None,
+    exhibit: str | None,
+    paths: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+) -> None:
     """What was found."""
+    if as_json and as_csv:
+        raise UsageError("say --json or --csv, not both")
+    days = since.date().isoformat() if since else "", until.date().isoformat() if until else ""
     with index.open_index(_open(folder).index_path) as found:
-        rows = found.records(kind=kind, plugin=plugin, level=level, limit=limit)
+        every = found.records(kind=kind, plugin=plugin, level=level, exhibit=exhibit)
+        rows = islice((record for record in every if _wanted(record, paths, *days)), limit)
         if as_json:
             for record in rows:
                 say(record)
+        elif as_csv:
+            sys.stdout.buffer.writelines(csv.stream(csv.FINDINGS, rows))
         else:
             table(
                 ("level", "kind", "finding", "location"), ((r.finding.level, r.finding.kind, r.finding.summary, r.location) for r in rows)
             )
+
+
+def _wanted(record: Record, paths: tuple[str, ...], since: str, until: str) -> bool:
+    """Whether a record's path fits one of `paths`, and its time lies within the days given; without a time it lies in no period."""
+    if (since or until) and not (record.finding.when and since <= record.finding.when[:10] <= (until or "9999")):
+        return False
+    return not paths or matches(printable(Location.parse(record.location).path), paths)
 
 
 @click.command()

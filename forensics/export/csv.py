@@ -76,9 +76,19 @@ class Table(Struct, frozen=True):
     row: Callable[[Any], Iterable[object]]
 
 
+def stream(table: Table, values: Iterable[Any]) -> Iterator[bytes]:
+    """`values` as a whole listing, piece by piece: the byte order mark, the names of the columns, the rows."""
+    yield _head(table)
+    yield from lines(map(table.row, values))
+
+
+def _head(table: Table) -> bytes:
+    return BOM + b"".join(lines([table.columns]))
+
+
 def write(path: Path, table: Table, values: Iterable[Any]) -> Listing:
     """Write `values` as rows of `table` to `path`. Returns rows, bytes and SHA-256. Raises OSError."""
-    return listing.write(path, lines(map(table.row, values)), head=BOM + b"".join(lines([table.columns])))
+    return listing.write(path, lines(map(table.row, values)), head=_head(table))
 
 
 # --- the listings -----------------------------------------------------------------------------------------------------------

@@ -12,17 +12,20 @@ import msgspec
 from markupsafe import Markup
 from msgspec import Struct
 
-from forensics.errors import UsageError
 from forensics.export import csv, jsonl, listing
 from forensics.export.listing import Listing
 from forensics.model import ImageDamage, Segment
 from forensics.report import markup
 from forensics.report.build import Index
 from forensics.report.document import Document
-from forensics.report.language import catalogue, templates_folder
+from forensics.report.language import SOURCE, catalogue, templates_folder
+from forensics.report.template import SHIPPED, Template, chosen, environment, refused
 from forensics.report.text import plain_text
 
-TEMPLATES = ("report.html", "summary.md")
+# What a template can raise that is the template's fault: an examiner's own is refused by its line
+_TEMPLATE_ERRORS = (
+    jinja2.TemplateError, UnicodeDecodeError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError,
+)  # fmt: skip
 
 
 class Report(Struct, frozen=True):
@@ -34,21 +37,29 @@ class Report(Struct, frozen=True):
     listings: tuple[Listing, ...]
 
 
-def write(document: Document, index: Index, folder: Path, templates: Iterable[str] = TEMPLATES) -> Report:
+def write(document: Document, index: Index, folder: Path, templates: Iterable[str] = SHIPPED) -> Report:
     """Write the listings, then the pages that name them, into `folder`, which exists.
 
-    Nothing of the index is held in memory. Raises UsageError for a language without a catalogue or an unknown template, OSError.
+    `templates` are names of shipped ones, or paths of an examiner's own. Nothing of the index is held in memory. Raises UsageError for a
+    language without a catalogue, for an unknown or a wrong template, OSError.
     """
     translations = catalogue(document.language)
-    templates = tuple(templates)
-    for name in templates:
-        if name not in TEMPLATES:
-            raise UsageError(f"there is no report template {name!r}; choose from: {', '.join(TEMPLATES)}")
+    found = chosen(templates)
     listings = write_listings(index, folder)
     pages = []
-    for name in templates:
-        pages.append(listing.write(folder / name, _lines(render(document, listings, name, translations))))
+    for template in found:
+        pages.append(listing.write(folder / template.page, _lines(render(document, listings, template, translations))))
     return Report(folder, document.id, tuple(pages), listings)
+
+
+def check(templates: Iterable[str], language: str = SOURCE) -> None:
+    """Whether a report can be made of these templates in this language, before the work that it reports. Raises UsageError."""
+    translations = catalogue(language)
+    for template in chosen(templates):
+        try:
+            _environment(translations, template.folder).get_template(template.name)
+        except (jinja2.TemplateError, UnicodeDecodeError) as error:
+            raise refused(template, error) from error
 
 
 def write_listings(index: Index, folder: Path) -> tuple[Listing, ...]:
@@ -71,18 +82,34 @@ def write_listings(index: Index, folder: Path) -> tuple[Listing, ...]:
 
 
 def render(
-    document: Document, listings: Iterable[Listing], template: str, translations: gettext.NullTranslations, *, language: str | None = None
+    document: Document,
+    listings: Iterable[Listing],
+    template: str | Template,
+    translations: gettext.NullTranslations,
+    *,
+    language: str | None = None,
 ) -> Iterator[str]:
-    """The page of `template`, piece by piece. Reads the document, the listings' digests and the fonts; nothing else."""
-    environment = _environment(translations)
+    """The page of `template` (a shipped one by name), piece by piece. Reads document, listings' digests and fonts; nothing else.
+
+    Raises UsageError where an examiner's own template fails.
+    """
+    if isinstance(template, str):
+        (template,) = chosen([template])
+    made = _environment(translations, template.folder)
     held = json.dumps(msgspec.to_builtins(document), ensure_ascii=False)
-    parts = environment.get_template(template).generate(
-        document=document,
-        listings={item.name: item for item in listings},
-        language=language or document.language,
-        fonts=[(name, _font(name)) for name in markup.scripts(held)],
-    )
-    yield from map(str, parts)  # some are Markup, which would escape what is added to it
+    values = {
+        "document": document,
+        "listings": {item.name: item for item in listings},
+        "language": language or document.language,
+        "fonts": [(name, _font(name)) for name in markup.scripts(held)],
+    }
+    if template.folder is None:
+        yield from map(str, made.get_template(template.name).generate(values))  # some are Markup, which would escape what is added to it
+        return
+    try:
+        yield from map(str, made.get_template(template.name).generate(values))
+    except _TEMPLATE_ERRORS as error:
+        raise refused(template, error) from error
 
 
 def _lines(parts: Iterable[str]) -> Iterator[bytes]:
@@ -95,17 +122,9 @@ def _lines(parts: Iterable[str]) -> Iterator[bytes]:
         yield held.encode()
 
 
-def _environment(translations: gettext.NullTranslations) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_folder()),
-        autoescape=True,  # for every template, whatever its name ends in
-        undefined=jinja2.StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    added: Any = environment
+def _environment(translations: gettext.NullTranslations, folder: Path | None = None) -> jinja2.Environment:
+    made = environment(folder)
+    added: Any = made
     added.install_gettext_translations(translations, newstyle=True)
     filters: dict[str, Callable[..., object]] = {
         "evidence": markup.evidence,
@@ -117,9 +136,9 @@ def _environment(translations: gettext.NullTranslations) -> jinja2.Environment:
         "size": lambda value: markup.size(value, translations.gettext),
         "css_string": markup.css_string,
     }
-    environment.filters |= filters
-    environment.globals |= {"label": markup.labels(translations.gettext)}
-    return environment
+    made.filters |= filters
+    made.globals |= {"label": markup.labels(translations.gettext)}
+    return made
 
 
 def _font(script: str) -> Markup:
@@ -127,4 +146,4 @@ def _font(script: str) -> Markup:
     return Markup(f"data:font/ttf;base64,{b64encode(content).decode()}")  # noqa: S704 - base64 of our own file
 
 
-__all__ = ["TEMPLATES", "Report", "render", "write", "write_listings"]
+__all__ = ["Report", "check", "render", "write", "write_listings"]
