@@ -6,7 +6,12 @@ COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium
 
 DEMO ?= demo-case
 
-.PHONY: demo install test-tools test wheel clean
+# What `make bench` and `make growth` compare with and build images with.
+BENCH_DEBIAN := sleuthkit ewf-tools hashdeep file libimage-exiftool-perl yara ntfs-3g mtools dosfstools e2fsprogs fdisk psmisc
+BENCH_COMMANDS := fls ewfacquire hashdeep file exiftool yara mkntfs mcopy mkfs.vfat mke2fs sfdisk fuser
+BENCH := build/bench
+
+.PHONY: demo install test-tools test bench-tools bench growth wheel clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +36,15 @@ test: install test-tools
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest -n auto
+
+bench-tools:
+	@$(MAKE) --no-print-directory test-tools DEBIAN="$(BENCH_DEBIAN)" COMMANDS="$(BENCH_COMMANDS)"
+
+bench: install bench-tools
+	$(PY) tests/benchmarks/bench.py --work $(BENCH) $(if $(IMAGE),--image $(IMAGE)) --size $(or $(SIZE),2048) --rounds $(or $(ROUNDS),3) $(if $(filter 0,$(OTHERS)),--no-others)
+
+growth: install bench-tools
+	$(PY) tests/benchmarks/growth.py --work $(BENCH) --sizes $(or $(SIZES),512,2048,6144)
 
 wheel: install
 	rm -rf build dist
