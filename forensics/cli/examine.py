@@ -11,7 +11,7 @@ from forensics.case import Case, missing_fields, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.digest import sha256_file
-from forensics.engine import run, scope
+from forensics.engine import reach, run, scope
 from forensics.errors import UsageError
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
@@ -28,6 +28,8 @@ def _examine_options(command: Any) -> Any:
         ),
         click.option("--plugin", "names", multiple=True, help="Run this plugin only; any number of times."),
         click.option("--children", type=click.IntRange(1, 64), help="Processes that read at the same time (default: one a core)."),
+        click.option("--cluster", help="Examine on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N for N workers here."),
+        click.option("--cluster-tls", type=click.Path(path_type=Path), help="TOML file with ca, cert and key, for tls:// addresses."),
     ):
         command = option(command)
     return command
@@ -63,12 +65,24 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
         plugin_options=options,
         scope=stated if stated != Scope() else case.scope,
         skip_known=given["skip_known"],
+        cluster=_cluster(given["cluster"], given["cluster_tls"]),
     )
+
+
+def _cluster(address: str | None, tls: Path | None) -> reach.Where | None:
+    if address is None and tls is not None:
+        raise UsageError("--cluster-tls goes with --cluster tls://HOST:PORT")
+    return reach.where(address, tls) if address else None
+
+
+def _notice(text: str) -> None:
+    """What an examiner should know while a run goes on; on standard error, so that what programs read stays clean."""
+    click.echo(f"forensics: {escape(text)}", err=True)
 
 
 def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], by: str | None, as_json: bool) -> run.Outcome:
     with progress(as_json) as show:
-        outcome = run.examine(case, exhibits, _options(case, given), show, by=by)
+        outcome = run.examine(case, exhibits, _options(case, given), show, by=by, notice=_notice)
     if as_json:
         say({"run": outcome})
         return outcome

@@ -17,9 +17,12 @@ from msgspec import Struct
 from forensics import __version__, custody, index, segment
 from forensics.case import Case
 from forensics.digest import identity, sha256_file
-from forensics.engine import plan
+from forensics.discovery import VARIABLE
+from forensics.engine import alike, plan, wire
 from forensics.engine.child import Described, OpenedInfo, Task
+from forensics.engine.cluster import Cluster
 from forensics.engine.crew import Crew, Job
+from forensics.engine.reach import Where
 from forensics.engine.setup import READING, Limits, Setup
 from forensics.errors import CaseError, EvidenceError, UsageError
 from forensics.filetype import libmagic_version
@@ -33,7 +36,7 @@ LIBRARIES = (
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped."""
+    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster."""
 
     children: int = 0
     plugin_folders: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class Options(Struct, frozen=True, kw_only=True):
     scope: Scope = Scope()
     skip_known: bool = False
     limits: Limits = Limits()
+    cluster: Where | None = None
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -92,6 +96,7 @@ def examine(
     *,
     by: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    notice: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Examine `exhibits`, or go on with the run of the same kind that was interrupted. The case is locked by the caller.
 
@@ -110,8 +115,19 @@ def examine(
         images = {exhibit.exhibit_id: exhibit.image for exhibit in exhibits}
         with Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew:
             described = _described(crew)
-            info, resumed = _begin(case, exhibits, options, described, by, clock)
-            return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed).go()
+            with _cluster(case, images, options, described, spool, notice) as cluster:
+                info, resumed = _begin(case, exhibits, options, described, by, clock)
+                return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster).go()
+
+
+def _cluster(
+    case: Case, images: dict[str, str], options: Options, described: Described, spool: Path, notice: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Cluster | None]:
+    """The workers of the cluster that `options` name, each compared with this machine; `None` where they name none."""
+    if options.cluster is None:
+        return contextlib.nullcontext()
+    told = wire.told(_setup(images, options, spool), options.limits, case.extracted, os.environ.get(VARIABLE, ""))
+    return Cluster(options.cluster, told, alike.likeness(described, images, tool_digest(), libraries()), notice)
 
 
 @contextlib.contextmanager
@@ -152,7 +168,8 @@ def tool_digest() -> str:
     return identity([[str(path.relative_to(root)), sha256_file(path)] for path in sorted(root.rglob("*.py"))])
 
 
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """Name and version of every library that what is found may depend on."""
     found = {"python": platform.python_version(), "libmagic": libmagic_version()}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
@@ -175,7 +192,7 @@ def _begin(
         tool=__version__,
         tool_digest=tool_digest(),
         started="",
-        libraries=_libraries(),
+        libraries=libraries(),
         plugins=tuple(plugin for plugin in described.plugins),
         scope=options.scope,
         options={"skip_known": options.skip_known},
@@ -235,9 +252,11 @@ class _Run:
         clock: Callable[[], datetime],
         faults: tuple[Fault, ...],
         resumed: bool,
+        cluster: Cluster | None,
     ) -> None:
         self._case, self._info, self._images, self._crew, self._options = case, info, images, crew, options
         self._show, self._by, self._clock, self._plugin_faults, self._resumed = show, by, clock, faults, resumed
+        self._cluster = cluster
         self._folder = case.run_folder(info.run)
         self._segments = self._folder / "segments"
         self._phase = "opening"
@@ -268,7 +287,7 @@ class _Run:
             self._tell()
 
     def _tell(self) -> None:
-        current = []
+        current = list(self._cluster.current()) if self._cluster and self._phase == "examining" else []
         for job, entry, plugin in self._crew.busy():
             current.append(self._what(job, entry, plugin))
         self._show(
@@ -389,7 +408,7 @@ class _Run:
                 if not self._path(name).exists():
                     yield Job(Task("examine", unit=msgspec.Raw(raw)), self._path(name))
 
-        self._crew.work(jobs(), self._moved)
+        (self._cluster or self._crew).work(jobs(), self._moved)
 
     def _complete(self) -> Outcome:
         """Index the segments, run the analysers, write down the run's digest."""

@@ -1,0 +1,55 @@
+"""What came of a unit elsewhere, made durable here: attachments first, then the segment, whole or not at all."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import zstandard
+
+from forensics.digest import sha256
+from forensics.engine.child import DONE
+from forensics.engine.crew import Job
+from forensics.engine.wire import Answer
+from forensics.errors import EngineError
+
+_CHUNK = 1 << 20
+
+
+def accept(job: Job, answer: Answer, extracted: Path, spool: Path) -> tuple[int, int, int]:
+    """Complete `job` by a worker's answer. Returns entries done, bytes read and faults.
+
+    Raises EngineError where the lines are not those whose digest the worker gave, OSError (disk full).
+    """
+    for digest, content in answer.attachments.items():
+        store(content, digest, extracted, spool)
+    total = hashlib.sha256()
+    done = DONE.pack(answer.entries, 0)
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(answer.segment) as stream:
+            while chunk := stream.read(_CHUNK):
+                total.update(chunk)
+                job.take(b"L", done + chunk)
+    except zstandard.ZstdError as error:
+        job.abandon()
+        raise EngineError(f"a unit came back damaged ({error}); what was done is kept, the same command goes on from there") from error
+    if total.hexdigest() != answer.digest:
+        job.abandon()
+        raise EngineError("a unit came back with other lines than its worker wrote; what was done is kept, the same command goes on")
+    job.commit()
+    return answer.entries, answer.bytes, answer.faults
+
+
+def store(content: bytes, digest: str, extracted: Path, spool: Path) -> None:
+    """Put an attachment under its digest, whole or not at all: written in the case's `spool`, then renamed.
+
+    Raises EngineError where it has another digest, OSError (disk full).
+    """
+    if sha256(content) != digest:
+        raise EngineError(f"an attachment came back with other content than its digest {digest} says; the same command goes on from there")
+    target = extracted / digest[:2] / digest
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = spool / f"{digest}-{os.urandom(8).hex()}"
+    temporary.write_bytes(content)
+    os.replace(temporary, target)
