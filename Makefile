@@ -23,7 +23,9 @@ $(VENV)/.installed: pyproject.toml
 
 demo: install
 	rm -rf $(DEMO)
-	$(VENV)/bin/forensics process test_images/ext2.E01 --case $(DEMO) --case-id DEMO-1
+	$(VENV)/bin/forensics process test_images/card.E01 --case $(DEMO) --no-input --by "the demonstration" --pictures 20 \
+	  --rules test_images/demo.yar --hash-set bad:test_images/demo-known.txt --case-id DEMO-1 \
+	  --exhibit-kind storage --exhibit-description "camera card" --exhibit-changes-made-to-original "none known"
 
 test-tools:
 	@missing=; for each in $(COMMANDS); do command -v $$each >/dev/null || PATH=$$PATH:/sbin:/usr/sbin command -v $$each >/dev/null || missing="$$missing $$each"; done; \
