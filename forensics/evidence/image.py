@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
+from forensics.evidence import apple_image, mapped, qcow, vhd, vmdk
 from forensics.evidence.ewf import SIGNATURE_V1, SIGNATURE_V2, open_ewf
 from forensics.evidence.files import Files
 from forensics.evidence.naming import raw_set
@@ -21,7 +22,7 @@ _EWF_NAMES = {".e01", ".s01", ".ex01", ".l01", ".lx01"}
 class Image(Protocol):
     """The bytes of an acquired medium.
 
-    `format` is "raw", "split raw", "EWF-E01", "EWF-S01" or "EWF2-Ex01"; `size` bytes of the decoded medium; `files` the segment files
+    `format` is its name ("raw", "split raw", "EWF-E01", "VMDK", ...); `size` bytes of the decoded medium; `files` the segment files
     in order; `stored` the digests stored at acquisition (algorithm -> hexadecimal); `metadata` what was written of the acquisition
     (case_number, evidence_number, description, examiner, notes, acquired_at, system_date, software_version, operating_system, model,
     serial, label, process_id, media_type, write_blocker: those present). An image may be used on after a fork, and opened by several
@@ -65,23 +66,37 @@ _FOREIGN = (
     _Foreign("Lx01 (EnCase logical evidence, version 2)", 0, b"LEF2\x0d\x0a\x81\x00", "export its files and add the folder as an exhibit"),
     _Foreign("AD1 (FTK logical image)", 0, b"ADSEGMENTEDFILE", "export its files and add the folder as an exhibit"),
     _Foreign("EWF-X delta (DVF)", 0, b"DVF\x09\x0d\x0a\xff\x00"),
-    _Foreign("VMDK (VMware sparse extent)", 0, b"KDMV"),
-    _Foreign("VMDK (VMware ESX sparse extent)", 0, b"COWD"),
-    _Foreign("VMDK (VMware descriptor)", 0, b"# Disk DescriptorFile"),
-    _Foreign("QCOW (QEMU)", 0, b"QFI\xfb"),
-    _Foreign("VHDX (Hyper-V)", 0, b"vhdxfile"),
-    _Foreign("VHD (Virtual PC, Hyper-V)", 0, b"conectix"),
-    _Foreign("VHD (Virtual PC, Hyper-V)", -512, b"conectix"),
-    _Foreign("VHD (Virtual PC before 2004)", -511, b"conectix"),
-    _Foreign("VDI (VirtualBox)", 0x40, b"\x7f\x10\xda\xbe"),
-    _Foreign("Parallels disk image", 0, b"WithoutFreeSpace"),
-    _Foreign("Parallels disk image", 0, b"WithouFreSpacExt"),
-    _Foreign("DMG (Apple disk image)", -512, b"koly"),
-    _Foreign("DMG (Apple disk image, encrypted)", 0, b"encrcdsa"),
-    _Foreign("DMG (Apple disk image, encrypted)", -8, b"cdsaencr"),
-    _Foreign("sparse disk image (Apple)", 0, b"sprs"),
+    _Foreign("DMG (Apple disk image, encrypted)", 0, b"encrcdsa", "decrypt it on a Mac (hdiutil convert), and add the result"),
+    _Foreign("DMG (Apple disk image, encrypted)", -8, b"cdsaencr", "decrypt it on a Mac (hdiutil convert), and add the result"),
     _Foreign("AFF (Advanced Forensic Format 1-3)", 0, b"AFF10\x0d\x0a\x00"),
-    _Foreign("Android sparse image", 0, b"\x3a\xff\x26\xed", "convert it to raw with simg2img, and add the result"),
+)
+
+
+class _Format(NamedTuple):
+    """A format that has a reader of its own: bytes `signature` at `offset` (from the end where negative), and what opens it."""
+
+    offset: int
+    signature: bytes
+    open: Callable[[Path], Image]
+
+
+_READ = (
+    _Format(0, SIGNATURE_V1, open_ewf),
+    _Format(0, SIGNATURE_V2, open_ewf),
+    _Format(0, vmdk.SPARSE, vmdk.open_vmdk),
+    _Format(0, vmdk.ESX_SPARSE, vmdk.open_vmdk),
+    _Format(0, vmdk.DESCRIPTOR, vmdk.open_vmdk),
+    _Format(0, qcow.MAGIC, qcow.open_qcow),
+    _Format(0, vhd.COOKIE_X, vhd.open_vhd),
+    _Format(0, vhd.COOKIE, vhd.open_vhd),
+    _Format(-512, vhd.COOKIE, vhd.open_vhd),
+    _Format(-511, vhd.COOKIE, vhd.open_vhd),
+    _Format(0x40, mapped.VDI, mapped.open_vdi),
+    _Format(0, mapped.PARALLELS[0], mapped.open_parallels),
+    _Format(0, mapped.PARALLELS[1], mapped.open_parallels),
+    _Format(0, mapped.ANDROID, mapped.open_android_sparse),
+    _Format(-512, apple_image.TRAILER, apple_image.open_apple_image),
+    _Format(0, apple_image.SPARSE, apple_image.open_apple_image),
 )
 
 
@@ -99,14 +114,13 @@ def open_image(path: Path) -> Image:
         size = first.sizes[0]
     finally:
         first.close()
-    if head.startswith((SIGNATURE_V1, SIGNATURE_V2)):
-        return open_ewf(path)
+    for known in _READ:
+        if _bears(known, head, tail, size):
+            return known.open(path)
     if head.startswith(b"ADCRYPT\0"):
         raise Locked(f"{name}: is an image encrypted by FTK Imager (AD encryption); decrypt it there and add the result")
     for foreign in _FOREIGN:
-        at = foreign.offset
-        part = head[at : at + len(foreign.signature)] if at >= 0 else tail[at:][: len(foreign.signature)] if size >= -at else b""
-        if part == foreign.signature:
+        if _bears(foreign, head, tail, size):
             raise Unsupported(f"{name}: is a {foreign.name}, which is not read; {foreign.advice}")
     if head.startswith(b"PK\x03\x04") and any(mark in part for mark in (b"container.description", b"aff4://") for part in (head, tail)):
         raise Unsupported(f"{name}: is an AFF4 image, which is not read; {_Foreign('', 0, b'').advice}")
@@ -115,7 +129,16 @@ def open_image(path: Path) -> Image:
             f"{name}: is named as an EWF image but does not begin as one ({head[:8].hex(' ')}); copy it again from its source, or "
             "rename it if it is raw"
         )
+    if path.suffix.lower() == ".vmdk" and (descriptor := vmdk.descriptor_naming(path)) is not None:
+        return vmdk.open_vmdk(descriptor)  # a flat extent alone would be a part of the medium
     return RawImage(raw_set(path))
+
+
+def _bears(format: "_Foreign | _Format", head: bytes, tail: bytes, size: int) -> bool:
+    """Whether a file of `size` bytes that begins with `head` and ends with `tail` bears a format's signature."""
+    if format.offset >= 0:
+        return head.startswith(format.signature, format.offset)
+    return size >= -format.offset and tail[format.offset :].startswith(format.signature)
 
 
 def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *, legacy: bool = True) -> ImageDigest:

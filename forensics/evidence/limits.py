@@ -30,3 +30,9 @@ OPEN_FILES = 64
 
 NAMES = 1 << 18
 """Names kept in memory, of folders whose files own what deleted ones lost."""
+
+MEDIUM = 1 << 53
+"""Bytes of a medium that an image may claim: 8 PiB; a header can claim anything, and reading it through would never end."""
+
+BANDS = 1 << 20
+"""Bands of a sparse bundle: 8 TiB in the usual bands of 8 MiB."""
