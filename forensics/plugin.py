@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from forensics.errors import Corrupt, InvalidPlugin, LimitExceeded, Locked, Undeclared, Unsupported, UsageError
 from forensics.location import Location
+from forensics.members import Inventory, shown, stream_of
 from forensics.model import (
     Attachment,
     ByteRange,
@@ -46,6 +47,7 @@ __all__ = [
     "Corrupt",
     "File",
     "Finding",
+    "Inventory",
     "Level",
     "LimitExceeded",
     "Locator",
@@ -68,6 +70,8 @@ __all__ = [
     "analyser",
     "container",
     "extractor",
+    "shown",
+    "stream_of",
 ]
 
 Kind = Literal["extractor", "container", "analyser"]
@@ -163,7 +167,12 @@ class File:
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """One file inside a container: its path there, its size if the container states one, its times, and how to open it."""
+    """One file inside a container: its path as found there (undecodable bytes as surrogate escapes), its size if stated, its times.
+
+    `open` gives its content as a stream that is read once, from its start, and that is good until the next member is asked for. Where
+    the rest of a member cannot be read, its stream ends early; the plugin goes on, and says so at its end (`Inventory`). A directory, a
+    link, or what is locked (kind `other`) has no content: its stream is empty.
+    """
 
     path: str
     open: Callable[[], BinaryIO]

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 
 from forensics import discovery
 from forensics.digest import sha256
-from forensics.errors import InvalidPlugin
+from forensics.errors import EvidenceError, InvalidPlugin, LimitExceeded
 from forensics.filetype import mime_of
 from forensics.location import Layer, Location
 from forensics.model import Finding, Times
-from forensics.plugin import NEEDS, File, Plugin
+from forensics.plugin import NEEDS, File, Member, Plugin
 
 
 class _Held:
@@ -85,3 +85,34 @@ def run(plugin: Plugin, content: bytes | Path, *, given: dict[str, Any] | None =
     offered = file_of(content, needs=plugin.needs, **file)
     extra = (plugin.prepare(**options).value,) if plugin.prepare else ()
     return [item for item in plugin(offered, *extra, **options) if isinstance(item, Finding)]
+
+
+def unpack(
+    plugin: Plugin, content: bytes | Path, *, given: dict[str, Any] | None = None, limit: int = 64 << 20, **file: Any
+) -> tuple[list[tuple[Member, bytes]], list[Finding], EvidenceError | None]:
+    """What a container plugin yields of a file made of `content`, as the engine takes it: each member with its content, read at once.
+
+    The findings follow, and the error that ended it, if one of `EvidenceError` did; anything else that it raises is raised. A member of
+    more than `limit` bytes raises LimitExceeded.
+    """
+    options = plugin.filled(given or {})
+    offered = file_of(content, needs=plugin.needs, **file)
+    extra = (plugin.prepare(**options).value,) if plugin.prepare else ()
+    members: list[tuple[Member, bytes]] = []
+    findings: list[Finding] = []
+    items = iter(plugin(offered, *extra, **options))
+    while True:
+        try:
+            item = next(items, None)
+        except EvidenceError as error:
+            return members, findings, error
+        if item is None:
+            return members, findings, None
+        if isinstance(item, Finding):
+            findings.append(item)
+            continue
+        with item.open() as stream:
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise LimitExceeded(f"member {item.path!r} yields more than {limit} bytes")
+        members.append((item, data))
