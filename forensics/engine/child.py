@@ -10,10 +10,12 @@ import ctypes
 import os
 import shutil
 import signal
+import stat
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,19 +25,25 @@ from msgspec import Struct
 from forensics import segment
 from forensics.engine import analysis, measure, plan, sandbox
 from forensics.engine.keep import Keeper
-from forensics.engine.setup import Setup, Status
+from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
 from forensics.engine.setup import decode as decode_setup
 from forensics.engine.worker import Death, Examiner
 from forensics.engine.workshop import Tool, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.filetype import mime_of
-from forensics.model import Digests, Fault, PluginInfo
+from forensics.model import Digests, Entry, Fault, PluginInfo
 
 FLUSH_BYTES = 256 << 10
 FLUSH_SECONDS = 0.5
+SIGN = 256  # entries of a walk between two signs of life
+FEW = 64  # entries that are kept back while a walk is done again that ended its child
 DONE = struct.Struct("<qq")
 _PR_SET_PDEATHSIG = 1
+
+
+class Gone(EvidenceError):
+    """The exhibit's image is not there any more, or is another one than was opened: the run ends, and can go on when it is back."""
 
 
 class Described(Struct, frozen=True):
@@ -55,7 +63,8 @@ class OpenedInfo(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True, omit_defaults=True):
-    """What a child is to do. `unit` is the encoded unit of ``examine``."""
+    """What a child is to do. `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1
+    where a walk is done again."""
 
     what: str
     exhibit: str = ""
@@ -75,9 +84,12 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     confine(Path(told.output))
     folder = Path(told.spool) / f"child-{number}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    attachments = folder / "attachments"
+    attachments.mkdir(parents=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # SQLite and other libraries read the variable
-    served = _Service(told, folder, Status(Path(status_path)), lambda size: connection.send_bytes(b"P" + DONE.pack(0, size)))
+    pipe = connection.fileno()
+    status = Status(Path(status_path), intact=partial(_intact, pipe, os.fstat(pipe).st_ino, attachments))
+    served = _Service(told, folder, status, lambda size: connection.send_bytes(b"P" + DONE.pack(0, size)))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = _task(connection.recv_bytes())
@@ -93,8 +105,17 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
                 connection.send_bytes(b"D")
 
 
+def _intact(pipe: int, inode: int, folder: Path) -> bool:
+    """Whether the pipe to the parent and the folder of attachments are there: without them nothing that is found can be kept."""
+    try:
+        return os.fstat(pipe).st_ino == inode and stat.S_ISDIR(os.stat(folder).st_mode)
+    except OSError:
+        return False
+
+
 def confine(output: Path) -> None:
-    """What every child does first: die with its parent, know no time zone, print nowhere, and be told nothing by a terminal."""
+    """What every child does first: die with its parent, lead a group of its own, know no time zone, print nowhere, hear no terminal."""
+    os.setsid()  # so that what a plugin forks can be ended with it
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["TZ"] = "UTC"  # The Sleuth Kit converts FAT times by the process's zone
     time.tzset()
@@ -114,6 +135,7 @@ class _Service:
     def __init__(self, setup: Setup, folder: Path, status: Status, progress: Callable[[int], None]) -> None:
         self._setup, self._folder, self._status, self._progress = setup, folder, status, progress
         self._opened: dict[str, Opened] = {}
+        self._sizes: dict[str, tuple[int, ...]] = {}
         self._tools: tuple[tuple[Tool, ...], tuple[Fault, ...]] | None = None
         self._examiner: Examiner | None = None
         self._held: sandbox.Held | None = None
@@ -124,25 +146,69 @@ class _Service:
         if task.what == "describe":
             tools, faults = self._equip()
             yield b"J", msgspec.json.encode(Described(tuple(tool.info for tool in tools), faults, str(held)))
-        elif task.what == "open":
+        elif task.what == "analyse":
+            tools, _ = self._equip()
+            index = Path(self._setup.index)
+            self._status.publish(NO_ENTRY, READING, _size(index))
+            for line in analysis.analyse(tools[task.start], index, Keeper(self._folder / "attachments")):
+                yield b"L", DONE.pack(0, 0) + segment.encode(line)
+        else:
+            unit = plan.decode(bytes(task.unit)) if task.what == "examine" else None
+            exhibit = unit.exhibit if unit else task.exhibit
+            try:
+                self._sign(exhibit)
+                yield from self._examine(task, unit) if unit else self._look(task)
+            except EvidenceError:
+                self._still_there(exhibit)
+                raise
+            self._still_there(exhibit)
+
+    def _look(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
+        """Open, measure or walk an exhibit."""
+        if task.what == "open":
             yield from self._open(task.exhibit)
         elif task.what == "measure":
-            measured = measure.exhibit(self._exhibit(task.exhibit), task.exhibit, task.phase, self._progress)
+            if task.phase == "after":
+                self._opened.pop(task.exhibit, None)  # what lies there now is measured, and not what this child holds open
+
+            def progress(size: int) -> None:
+                self._sign(task.exhibit)
+                self._progress(size)
+
+            measured = measure.exhibit(self._exhibit(task.exhibit), task.exhibit, task.phase, progress)
             found = measure.faults(measured) if task.phase == "before" else ()
             yield b"L", DONE.pack(0, 0) + b"".join([segment.encode(measured), *map(segment.encode, found)])
         elif task.what == "plan":
-            opened = self._exhibit(task.exhibit)
-            for item in plan.units(task.exhibit, task.file_system, opened.file_systems[task.file_system]):
+            walk = self._signs(task.exhibit, self._exhibit(task.exhibit).file_systems[task.file_system].walk())
+            for item in plan.units(task.exhibit, task.file_system, walk, FEW if task.start else plan.WINDOW):
                 yield (b"L", DONE.pack(0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
-        elif task.what == "examine":
-            yield from self._examine(task)
-        elif task.what == "analyse":
-            tools, _ = self._equip()
-            for line in analysis.analyse(tools[task.start], Path(self._setup.index), Keeper(self._folder / "attachments")):
-                yield b"L", DONE.pack(0, 0) + segment.encode(line)
+
+    def _sign(self, exhibit: str) -> None:
+        """A sign of life from where no file is in hand: from now on the limits count anew."""
+        self._status.publish(NO_ENTRY, READING, _size(Path(self._setup.exhibits[exhibit])))
+
+    def _signs(self, exhibit: str, walk: Iterable[Entry | Fault]) -> Iterator[Entry | Fault]:
+        for number, item in enumerate(walk):
+            if number % SIGN == 0:
+                self._sign(exhibit)
+            yield item
+
+    def _still_there(self, exhibit: str) -> None:
+        """Raise Gone where a file of the image is missing, or has another size than when it was opened."""
+        path = Path(self._setup.exhibits[exhibit])
+        again = "put it back and run the same command to go on"
+        if not path.exists():
+            raise Gone(f"{path}: the image is gone; {again}")
+        opened = self._opened.get(exhibit)
+        if opened is None or opened.image is None:
+            return
+        for file, size in zip(opened.image.files, self._sizes[exhibit], strict=True):
+            if _size(file) != size:
+                raise Gone(f"{file}: is gone, or has another size than the {size} bytes with which it was opened; {again}")
 
     def _equip(self) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
         if self._tools is None:
+            self._status.publish(NO_ENTRY, PREPARING, 0)
             self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options)
         return self._tools
 
@@ -156,7 +222,9 @@ class _Service:
 
     def _exhibit(self, exhibit: str) -> Opened:
         if exhibit not in self._opened:
-            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
+            opened = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
+            self._sizes[exhibit] = tuple(map(_size, opened.image.files)) if opened.image is not None else ()
+            self._opened[exhibit] = opened
         return self._opened[exhibit]
 
     def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:
@@ -167,8 +235,7 @@ class _Service:
         info = OpenedInfo(len(opened.file_systems), opened.image is not None, opened.image.format if opened.image else "folder")
         yield b"J", msgspec.json.encode(info)
 
-    def _examine(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
-        unit = plan.decode(bytes(task.unit))
+    def _examine(self, task: Task, unit: plan.Unit) -> Iterator[tuple[bytes, bytes]]:
         opened = self._exhibit(unit.exhibit)
         if self._examiner is None:
             tools, _ = self._equip()
@@ -188,10 +255,14 @@ class _Service:
                 yield b"L", DONE.pack(done, read) + b"".join(waiting)
                 waiting, size, read, last = [], 0, 0, now
         yield b"L", DONE.pack(done, read) + b"".join(waiting)
-        if opened.image is not None and not Path(self._setup.exhibits[unit.exhibit]).exists():
-            raise EvidenceError(
-                f"{self._setup.exhibits[unit.exhibit]}: the image is gone; attach it again and run the same command to go on"
-            )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file as its folder has it; -1 where it is not there."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def _known_good(tools: tuple[Tool, ...]) -> Callable[[Digests], bool] | None:

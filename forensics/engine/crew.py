@@ -9,15 +9,19 @@ from pathlib import Path
 import msgspec
 
 from forensics import segment
+from forensics.digest import sha256_file
+from forensics.engine import plan
 from forensics.engine.child import DONE, Task
-from forensics.engine.setup import IDLE, Limits, Setup
-from forensics.engine.supervisor import Child
+from forensics.engine.setup import IDLE, NO_ENTRY, Limits, Setup
+from forensics.engine.supervisor import LOOK, Child
 from forensics.engine.worker import Death
 from forensics.errors import EngineError, EvidenceError
-from forensics.model import Fault
+from forensics.location import escape
+from forensics.model import Entry, Examined, Fault
 
-PATIENCE = 0.25  # seconds between looks at the children
-STARTS = 4  # deaths outside any file before the run is given up
+DEATHS = 4  # more than two for each child: deaths in a row outside any file, with nothing done in between, before the run is given up
+OUTPUT = 16 << 20  # bytes of what plugins print that are kept while the run lasts
+NOT_REACHED = "the process that was to read it ended before"
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _FAULT = b'"type":"fault"'
 
@@ -27,10 +31,15 @@ class Refused(EvidenceError):
 
 
 class Job:
-    """One task and where its lines go. `answer` is what a child said in JSON; `failure` why it was given up."""
+    """One task and where its lines go. `place` is the location of a fault of the task as a whole, `plugin` whose task it is, if one's.
 
-    def __init__(self, task: Task, lines: Path | None = None, units: Path | None = None, *, place: str = "") -> None:
-        self.task, self._lines_path, self._units_path, self.place = task, lines, units, place
+    `answer` is what a child said in JSON; `failure` why it was given up.
+    """
+
+    def __init__(
+        self, task: Task, lines: Path | None = None, units: Path | None = None, *, place: str = "", plugin: str | None = None
+    ) -> None:
+        self.task, self._lines_path, self._units_path, self.place, self.plugin = task, lines, units, place, plugin
         self.answer: bytes | None = None
         self.failure: str | None = None
         self.digest: str | None = None
@@ -61,6 +70,8 @@ class Job:
         elif letter == b"L":
             done, size = DONE.unpack_from(body)
             before, self.done = self.done, max(done, self.done)
+            if self.done > before:
+                self._deaths = 0
             if self._lines:
                 self._lines.write(body[DONE.size :])
             return self.done - before, size, body.count(_FAULT)
@@ -75,8 +86,7 @@ class Job:
 
     def died(self, message: str, limit: bool, entry: int, plugin: int) -> bool:
         """Note a death. Returns whether the job is to be tried again."""
-        self._deaths += 1
-        if self.task.what == "examine" and plugin != IDLE:
+        if self.task.what == "examine" and entry != NO_ENTRY and plugin != IDLE:
             pair = (entry, plugin)
             deaths = self.task.deaths
             if pair in self._suspects:
@@ -84,20 +94,38 @@ class Job:
             self._suspects.add(pair)
             self.task = msgspec.structs.replace(self.task, start=self.done, deaths=deaths)
             return True
+        self._deaths += 1
         if self._deaths > 1:
             self._give_up(message, limit)
             return False
-        if self.task.what != "examine":
-            self.abandon()
-            self._open()
+        if self.task.what == "examine":
+            self.task = msgspec.structs.replace(self.task, start=self.done)
+            return True
+        self.abandon()
+        self.answer = None
+        if self.task.what == "plan":
+            self.task = msgspec.structs.replace(self.task, start=1)
+        self._open()
         return True
 
     def _give_up(self, message: str, limit: bool) -> None:
-        """Twice the child died of opening, walking or measuring: that is the fault, and what came before it is kept."""
+        """Twice the child died of opening, walking or measuring: that is the fault, and what came before it is kept.
+
+        The entries of a unit that were not reached are named, each with its reason.
+        """
         self.failure = message
-        if self._lines:
-            fault = Fault(location=self.place, kind="died", message=f"{self.task.what}: {message}", limit=limit)
-            self._lines.write(segment.encode(fault))
+        if not self._lines:
+            return
+        place = self.place
+        rest: tuple[Entry, ...] = ()
+        if self.task.what == "examine":
+            entries = plan.decode(bytes(self.task.unit)).entries
+            rest = entries[self.done :]
+            place = (rest or entries[-1:])[0].location
+        fault = Fault(location=place, kind="died", message=f"{self.task.what}: {message}", plugin=self.plugin, limit=limit)
+        self._lines.write(segment.encode(fault))
+        for entry in rest:
+            self._lines.write(segment.encode(Examined(entry=entry, outcome="failed", reason=NOT_REACHED)))
 
     def refuse(self, kind: str, message: str) -> None:
         """The child said that the exhibit cannot be opened or read: a fault of the exhibit, not the end of the run."""
@@ -116,6 +144,7 @@ class Crew:
         self._children: list[Child] = []
         self._jobs: dict[Child, Job] = {}
         self._made = 0
+        self._deaths = 0
 
     def __enter__(self) -> "Crew":
         Path(self._setup.spool).mkdir(parents=True, exist_ok=True)
@@ -129,6 +158,7 @@ class Crew:
         self._children.clear()
 
     def _hire(self) -> Child:
+        Path(self._setup.spool).mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
         child = Child(self._made, self._setup, self._limits)
         self._made += 1
         self._children.append(child)
@@ -156,13 +186,16 @@ class Crew:
                 self._give(child, job)
             if not self._jobs:
                 break
-            ready = wait([child.connection for child in self._jobs], PATIENCE)
+            ready = wait([each for child in self._jobs for each in (child.connection, child.ended)], LOOK)
             for child in list(self._jobs):
-                if child.connection in ready:
+                if child.connection in ready:  # before the end is noticed, what a child said until then is taken
                     if self._frame(child, moved):
                         idle.append(child)
-                else:
+                elif child.ended in ready or child.lost():
+                    self._replace(child, self._jobs[child])
+                if child in self._jobs:
                     child.watch()
+            self._trim()
             moved(0, 0, 0)
 
     def _give(self, child: Child, job: Job) -> None:
@@ -179,15 +212,19 @@ class Crew:
         letter, body = frame[:1], frame[1:]
         if letter == b"X":
             kind, _, message = body.decode("utf-8", "replace").partition("\n")
-            if job.task.what not in ("open", "measure") or kind == "OSError":
+            if job.task.what not in ("open", "measure") or kind in ("OSError", "Gone"):
                 raise Refused(message)
             job.refuse(kind, message)
         if letter in (b"D", b"X"):
             self._collect(child)
             job.commit()
             del self._jobs[child]
+            self._deaths = 0
             return True
-        moved(*job.take(letter, body))
+        more = job.take(letter, body)
+        if more[0]:
+            self._deaths = 0
+        moved(*more)
         return False
 
     def _replace(self, child: Child, job: Job) -> None:
@@ -198,16 +235,41 @@ class Crew:
         del self._jobs[child]
         self._children.remove(child)
         child.close()
-        if job.task.what == "describe":
+        if job.task.what in ("describe", "examine") and (entry == NO_ENTRY or plugin == IDLE):
+            self._deaths += 1
+        if self._deaths > DEATHS + 2 * self._number:
             raise EngineError(
-                f"a plugin ended the process that loads plugins ({message}); remove the plugin added last, or name others with --plugin"
+                f"{self._deaths} processes in a row ended before they read a file ({message}){self._last_words()}; what was done is kept: "
+                "mend the machine (memory, disk) or leave out the plugin added last, and run the same command"
             )
-        if self._made > self._number + STARTS and self._made > 10_000:
-            raise EngineError(f"children die again and again ({message}); see {self._setup.output}")
         if job.died(message, limit, entry, plugin):
             self._give(self._hire(), job)
+        elif job.task.what == "describe":
+            raise EngineError(
+                f"a plugin ended the process that loads plugins ({message}){self._last_words()}; remove the plugin added last, or name "
+                "others with --plugin"
+            )
         else:
             job.commit()
+
+    def _last_words(self) -> str:
+        """The last line that a child printed, which may be an error of its own."""
+        try:
+            with open(self._setup.output, "rb") as output:
+                output.seek(max(0, os.fstat(output.fileno()).st_size - 4096))
+                lines = output.read().split(b"\n")
+        except OSError:
+            return ""
+        last = next((line for line in reversed(lines) if line.strip()), b"")
+        return f"; it said: {escape(last.decode('utf-8', 'backslashreplace')[:500])}" if last else ""
+
+    def _trim(self) -> None:
+        """Keep what plugins print from filling the disk: the children append, so the file may be cut under them."""
+        try:
+            if os.stat(self._setup.output).st_size > OUTPUT:
+                os.truncate(self._setup.output, 0)
+        except FileNotFoundError:
+            pass
 
     def _collect(self, child: Child) -> None:
         """Move the attachments that a child made to where they are kept, under their digests."""
@@ -215,8 +277,8 @@ class Crew:
         if not folder.is_dir():
             return
         for path in folder.iterdir():
-            if not _DIGEST.match(path.name):
-                continue
+            if not _DIGEST.match(path.name) or path.is_symlink() or not path.is_file() or sha256_file(path) != path.name:
+                continue  # not the engine's own writing
             target = self._extracted / path.name[:2]
             target.mkdir(parents=True, exist_ok=True)
             os.replace(path, target / path.name)

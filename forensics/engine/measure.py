@@ -15,7 +15,7 @@ DAMAGE = 1000  # places that are faults of their own
 
 def exhibit(opened: Opened, name: str, phase: str, progress: Callable[[int], None]) -> Measured:
     """The digests of an exhibit; `progress` is told of bytes read. After an examination SHA-256 alone is taken again."""
-    digest = measure_image(opened.image, progress, legacy=phase == "before") if opened.image is not None else _folder(opened)
+    digest = measure_image(opened.image, progress, legacy=phase == "before") if opened.image is not None else _folder(opened, progress)
     return Measured(exhibit=name, phase="before" if phase == "before" else "after", image=digest)
 
 
@@ -34,7 +34,7 @@ def faults(measured: Measured) -> Iterator[Fault]:
             yield Fault(location=str(Location(measured.exhibit)), kind="damaged", message=stored)
 
 
-def _folder(opened: Opened) -> ImageDigest:
+def _folder(opened: Opened, progress: Callable[[int], None]) -> ImageDigest:
     """A folder's digest: SHA-256 over ``SHA256  PATH`` lines in order of path; what cannot be read stands in it as such."""
     lines: list[str] = []
     total = 0
@@ -48,7 +48,9 @@ def _folder(opened: Opened) -> ImageDigest:
             try:
                 stream = file_system.open(location)
                 for offset in range(0, stream.size, _STEP):
-                    digest.update(stream.read(offset, _STEP))
+                    piece = stream.read(offset, _STEP)
+                    digest.update(piece)
+                    progress(len(piece))
             except EvidenceError as error:
                 damage.append(ImageDamage(0, 0, str(error)))
                 lines.append(f"{'unreadable':64}  {location.inner}\n")

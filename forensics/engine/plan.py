@@ -4,12 +4,11 @@ Entries come from the walk in windows of a fixed number; each window is sorted b
 stays flat whatever the number of entries, and the plan is the same on every machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
 
-from forensics.evidence.layers import FileSystem
 from forensics.model import Entry, Fault
 
 WINDOW = 1 << 16  # entries sorted together
@@ -34,15 +33,15 @@ encode = msgspec.json.Encoder(order="sorted").encode
 decode = msgspec.json.Decoder(Unit).decode
 
 
-def units(exhibit: str, number: int, file_system: FileSystem) -> Iterator[Unit | Fault]:
-    """The units of file system `number` of `exhibit`, and the faults of walking it as they come."""
+def units(exhibit: str, number: int, walk: Iterable[Entry | Fault], most: int = WINDOW) -> Iterator[Unit | Fault]:
+    """The units of file system `number` of `exhibit`, and the faults of its `walk` as they come; `most` entries are sorted together."""
     window: list[Entry] = []
-    for item in file_system.walk():
+    for item in walk:
         if isinstance(item, Fault):
             yield item
             continue
         window.append(item)
-        if len(window) == WINDOW:
+        if len(window) == most:
             yield from _cut(exhibit, number, window)
             window = []
     yield from _cut(exhibit, number, window)

@@ -1,8 +1,10 @@
 """What a child is told once, when it starts; and what it tells while it works."""
 
 import mmap
+import os
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,18 +12,26 @@ from msgspec import Struct
 
 from forensics.model import Scope, Value
 
+NO_ENTRY = -1  # the place of what is outside any file in `Status.entry`: opening, measuring, walking
 READING = -1  # the place of the engine's own reading in `Status.plugin`
 IDLE = -2
+PREPARING = -3  # loading plugins and what they prepare
+BROKEN = 71  # exit code of a child whose pipe or folder a plugin took away
 _STATUS = struct.Struct("<qqqdd")
 
 
 class Limits(Struct, frozen=True):
-    """Bounds of one plugin on one file: CPU seconds (a base, and more by size), wall seconds as a multiple, anonymous memory in bytes."""
+    """Bounds of one plugin on one file: CPU seconds (a base, and more by size), wall seconds as a multiple, anonymous memory in bytes.
+
+    The same hold between two signs of life while an exhibit is opened, measured or walked, by the size of its image. `prepare` is the CPU
+    seconds in which all plugins are loaded, with their rules and hash sets.
+    """
 
     cpu_base: float = 60.0
     cpu_per_mb: float = 2.0
     wall_factor: float = 5.0
     memory: int = 2 << 30
+    prepare: float = 1800.0
 
     def cpu(self, size: int) -> float:
         """CPU seconds for content of `size` bytes."""
@@ -47,18 +57,25 @@ decode = msgspec.json.Decoder(Setup).decode
 
 
 class Status:
-    """The few words that a child writes, and its supervisor reads, in a mapped file: which entry, which plugin, since when."""
+    """The few words that a child writes, and its supervisor reads, in a mapped file: which entry, which plugin, since when.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    `intact` says whether the child can go on. It is asked before anything new is begun, so that a plugin that took away what the child
+    needs is the one that stands here when the child ends.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False, intact: Callable[[], bool] = lambda: True) -> None:
+        self._intact = intact
         if create:
             path.write_bytes(bytes(_STATUS.size))
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), _STATUS.size)
         if create:
-            self.publish(-1, IDLE, 0)
+            self.publish(NO_ENTRY, IDLE, 0)
 
     def publish(self, entry: int, plugin: int, size: int) -> None:
-        """Say that work on `plugin` of `entry` (content of `size` bytes) begins now."""
+        """Say that work on `plugin` of `entry` (content of `size` bytes) begins now. Ends the process where it cannot go on."""
+        if not self._intact():
+            os._exit(BROKEN)
         _STATUS.pack_into(self._map, 0, entry, plugin, size, time.process_time(), time.monotonic())
 
     def read(self) -> tuple[int, int, int, float, float]:

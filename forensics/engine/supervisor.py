@@ -11,27 +11,37 @@ from pathlib import Path
 import msgspec
 
 from forensics.engine import child
-from forensics.engine.setup import IDLE, Limits, Setup, Status, encode
+from forensics.engine.setup import BROKEN, IDLE, PREPARING, Limits, Setup, Status, encode
 
+LOOK = 0.1  # seconds between looks at a child's time and memory
+GRACE = 5.0  # seconds in which a child that is ended, or closed its pipe, must be gone
+FRAME = 1 << 30  # bytes; a unit's lines come in parts of some 256 KiB, or one file's lines at once
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Child:
-    """One child process. `busy` is the caller's: what it was given to do."""
+    """One child process, and whatever it forked."""
 
     def __init__(self, number: int, setup: Setup, limits: Limits) -> None:
         context = get_context("forkserver")
         context.set_forkserver_preload(["forensics.engine.child", "forensics.cli"])
         self.number, self._limits = number, limits
-        path = Path(setup.spool) / f"status-{number}"
-        self.status = Status(path, create=True)
+        self._path = Path(setup.spool) / f"status-{number}"
+        self.status = Status(self._path, create=True)
         ours, theirs = context.Pipe()
         self.connection: Connection = ours
-        self._process = context.Process(target=child.main, args=(theirs, encode(setup), str(path), number), daemon=True)
+        self._process = context.Process(target=child.main, args=(theirs, encode(setup), str(self._path), number), daemon=True)
         self._process.start()
         theirs.close()
-        self._ended: str | None = None
+        self.ended = self._process.sentinel  # ready when the process is gone, though something that it forked holds its pipe open
+        assert self._process.pid  # started
+        self._pid = self._process.pid
+        self._stat, self._memory = (_opened(f"/proc/{self._pid}/{name}") for name in ("stat", "statm"))
+        self._looked = 0.0
+        self._reason: str | None = None
         self._by_limit = False
+        self._killed: float | None = None
 
     def give(self, task: child.Task) -> None:
         """Hand over a task. A child that is dead already is found so at the next `receive`."""
@@ -39,59 +49,93 @@ class Child:
             self.connection.send_bytes(msgspec.json.encode(task))
 
     def receive(self) -> bytes | None:
-        """The next frame, or `None` where the child died."""
+        """The next frame, or `None` where the child died, or said what is no frame."""
         try:
-            return self.connection.recv_bytes()
+            return self.connection.recv_bytes(FRAME)
         except (EOFError, OSError):
-            self._process.join(10)
+            self._process.join(GRACE)
+            if self._process.exitcode is None:
+                self._end("closed its pipe and went on", limit=False)
+                self._process.join(GRACE)
             return None
 
     def watch(self) -> None:
-        """End the child where the pair it works on has passed a limit of time or memory."""
+        """End the child where what it works on has passed a limit of time or memory."""
+        now = time.monotonic()
+        if now - self._looked < LOOK or self._killed is not None:
+            return
+        self._looked = now
         _, plugin, size, cpu_then, wall_then = self.status.read()
         usage = self._usage()
         if usage is None:
             return
-        cpu, anonymous = usage
+        cpu, anonymous = usage[0] - cpu_then, usage[1]
         if anonymous > self._limits.memory:
             self._end(f"used {anonymous >> 20} MiB of memory (limit {self._limits.memory >> 20} MiB)")
         elif plugin != IDLE:
-            allowed = self._limits.cpu(size)
-            waited = time.monotonic() - wall_then
-            if cpu - cpu_then > allowed:
-                self._end(f"used {cpu - cpu_then:.0f} s of processor time (limit {allowed:.0f} s for {size} bytes)")
-            elif waited > allowed * self._limits.wall_factor:
-                self._end(f"gave no sign for {waited:.0f} s (limit {allowed * self._limits.wall_factor:.0f} s for {size} bytes)")
+            allowed, for_what = (self._limits.prepare, "plugins") if plugin == PREPARING else (self._limits.cpu(size), f"{size} bytes")
+            patience = allowed * self._limits.wall_factor
+            if cpu > allowed:
+                self._end(f"used {cpu:.0f} s of processor time (limit {allowed:.0f} s for {for_what})")
+            elif now - wall_then > patience:
+                self._end(f"gave no sign for {now - wall_then:.0f} s (limit {patience:.0f} s for {for_what})")
+
+    def lost(self) -> bool:
+        """Whether the child was ended a while ago and the kernel does not let go of it (a medium that does not answer)."""
+        return self._killed is not None and time.monotonic() - self._killed > GRACE
 
     def _usage(self) -> tuple[float, int] | None:
-        """CPU seconds and bytes of anonymous memory, or `None` where the process is gone (proc(5))."""
+        """CPU seconds and bytes of anonymous memory, or `None` where the process is gone (proc(5): stat, statm)."""
         try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_bytes().rpartition(b")")[2].split()
-            memory = Path(f"/proc/{self._process.pid}/status").read_bytes()
+            stat = os.pread(self._stat, 1024, 0).rpartition(b")")[2].split()
+            memory = os.pread(self._memory, 256, 0).split()
         except OSError:
             return None
-        anonymous = next((int(line.split()[1]) << 10 for line in memory.splitlines() if line.startswith(b"RssAnon:")), 0)
-        return (int(stat[11]) + int(stat[12])) / _TICKS, anonymous
+        # resident pages less those of files: a large content, which is mapped from the spool, does not count
+        return (int(stat[11]) + int(stat[12])) / _TICKS, (int(memory[1]) - int(memory[2])) * _PAGE
 
-    def _end(self, reason: str) -> None:
-        self._ended, self._by_limit = reason, True
+    def _end(self, reason: str, *, limit: bool = True) -> None:
+        self._reason, self._by_limit, self._killed = reason, limit, time.monotonic()
         self._process.kill()
 
     def death(self) -> tuple[str, bool]:
-        """Of what the child died, in words, and whether that was a limit of ours."""
-        if self._ended:
-            return f"ended by the supervisor: it {self._ended}", True
+        """Of what the child died, in words, and whether that was a limit of ours or of the machine's."""
+        if self._reason:
+            return f"ended by the supervisor: it {self._reason}", self._by_limit
         code = self._process.exitcode
-        if code is not None and code < 0:
-            return f"killed by {signal.Signals(-code).name}", -code == signal.SIGKILL
-        return f"ended by itself with exit code {code}", False
+        if code == BROKEN:
+            return "ended by itself: a plugin had taken away its pipe or its folder", False
+        if code is None or code >= 0:
+            return f"ended by itself with exit code {code}", False
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if name == "SIGKILL":
+            return "killed by SIGKILL, as the kernel does where memory runs out", True
+        return f"killed by {name}", False
 
     def close(self) -> None:
-        """End the child, whatever it is doing."""
+        """End the child, whatever it is doing, and what it forked."""
         self.connection.close()
-        self._process.join(0.5)
-        if self._process.is_alive():
+        self._process.join(0 if self._killed else 0.5)
+        if self._process.exitcode is None:
             self._process.kill()
-            self._process.join()
-        self._process.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, signal.SIGKILL)  # it leads a group of its own
+        self._process.join(GRACE)
+        if self._process.exitcode is not None:
+            self._process.close()
+        for descriptor in (self._stat, self._memory):
+            if descriptor >= 0:
+                os.close(descriptor)
         self.status.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _opened(path: str) -> int:
+    """A descriptor of a file of proc(5), which stays that process's even where its number is given anew; -1 where the process is gone."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
