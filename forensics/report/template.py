@@ -67,7 +67,7 @@ def _page(name: str) -> str | None:
 def environment(folder: Path | None) -> jinja2.Environment:
     """What templates are compiled in: ours, or those of an examiner's `folder`, which find ours behind their own and as ``shipped/...``."""
     ours = jinja2.FileSystemLoader(templates_folder())
-    kind = jinja2.Environment if folder is None else jinja2.sandbox.ImmutableSandboxedEnvironment
+    kind = jinja2.Environment if folder is None else jinja2.sandbox.SandboxedEnvironment
     loader = (
         ours if folder is None else jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder), ours, jinja2.PrefixLoader({"shipped": ours})])
     )
