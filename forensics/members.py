@@ -111,8 +111,8 @@ class Inventory:
                 data={
                     "format": self.what,
                     "members": self.members,
-                    **{f"{k}_names": n for k, n in self._odd.items()},
-                    "examples": self._examples,
+                    **counts,
+                    "examples": list(self._examples),
                 },
                 level="notable",
             )
