@@ -79,7 +79,7 @@ class Difference(Struct, frozen=True):
 
 
 def start(path: Path) -> None:
-    """Make an empty index at `path` where there is none, or where another version wrote the one there is."""
+    """Make an empty index at `path` where there is none, or where another version wrote the one there is. Raises CaseError (disk full)."""
     if path.exists():
         try:
             with contextlib.closing(sqlite3.connect(path)) as found:
@@ -89,9 +89,12 @@ def start(path: Path) -> None:
             pass  # damaged: it is derived, so it is made anew
         for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"), path.with_name(path.name + "-journal")):
             each.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(path)) as made, made:
-        made.executescript(_SCHEMA)
-        made.execute(f"PRAGMA user_version = {VERSION}")
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as made, made:
+            made.executescript(_SCHEMA)
+            made.execute(f"PRAGMA user_version = {VERSION}")
+    except sqlite3.OperationalError as error:
+        raise CaseError(f"{path}: the index cannot be made ({error}); free some space and run the same command") from error
 
 
 def runs_in(path: Path) -> set[str]:

@@ -3,6 +3,7 @@
 A segment's digest is that of its uncompressed lines: the same on every machine, whatever the version of zstandard.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -50,9 +51,20 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._file.closed:
+        with contextlib.suppress(OSError):  # a full disk, on which what is still held back is lost too
             self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A small file, durable under its name or not there at all. Raises OSError (disk full)."""
+    temporary = path.with_name(f".{path.name}.part")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

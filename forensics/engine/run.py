@@ -27,12 +27,14 @@ from forensics.engine.setup import READING, Limits, Setup
 from forensics.errors import CaseError, EvidenceError, UsageError
 from forensics.filetype import libmagic_version
 from forensics.location import escape
-from forensics.model import Exhibit, Fault, PluginInfo, RunInfo, Scope, Value
+from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
 
 LIBRARIES = (
     "pytsk3", "deflate", "python-magic", "yara-python", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
     "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2",
 )  # fmt: skip
+
+NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -203,6 +205,8 @@ def _begin(
         custody.append(
             case.folder, "interrupted", object=last.run, body={"run": last.run, "found_at": clock().isoformat()}, by=by, at=clock()
         )
+        if (last.run, "started") not in _said(case, "examined", last.run):
+            _started(case, last, by, clock)  # it was ended between the two
         if msgspec.structs.replace(last, run="", started="", environment={}) == info:
             return last, True
     number = 1 + max((int(run.removeprefix("run-")) for run in runs), default=0)
@@ -223,18 +227,28 @@ def _begin(
     shutil.rmtree(temporary, ignore_errors=True)
     for each in ("segments", "plan"):
         (temporary / each).mkdir(parents=True)
-    (temporary / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(info, order="sorted")))
+    segment.write_whole(temporary / "run.json", msgspec.json.format(msgspec.json.encode(info, order="sorted")))
     os.rename(temporary, folder)
     segment.sync_folder(folder.parent)
-    custody.append(
-        case.folder,
-        "examined",
-        object=info.run,
-        body={"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": sha256_file(folder / "run.json")},
-        by=by,
-        at=clock(),
-    )
+    _started(case, info, by, clock)
     return info, False
+
+
+def _started(case: Case, info: RunInfo, by: str | None, clock: Callable[[], datetime]) -> None:
+    digest = sha256_file(case.run_folder(info.run) / "run.json")
+    body = {"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": digest}
+    custody.append(case.folder, "examined", object=info.run, body=body, by=by, at=clock())
+
+
+def _said(case: Case, event: str, run: str) -> set[tuple[str, str]]:
+    """Object and phase of every event of a kind that the custody log holds of a run."""
+    lines = (line for line in custody.read(case.folder) if line.event == event and line.body and line.body.get("run") == run)
+    return {(line.object, str((line.body or {}).get("phase"))) for line in lines}
+
+
+def _why(path: Path) -> str:
+    """The last fault of a segment: why a task failed as a whole."""
+    return [line.message for line in segment.read(path) if isinstance(line, Fault)][-1]
 
 
 class _Run:
@@ -335,29 +349,35 @@ class _Run:
         for number, exhibit in enumerate(self._info.exhibits):
             if exhibit in jobs:
                 job = jobs[exhibit]
-                opened = msgspec.json.decode(job.answer, type=OpenedInfo) if job.answer else OpenedInfo(0, False, "not opened")
-                (self._folder / "plan" / f"opened-{number}.json").write_bytes(msgspec.json.encode(opened))
+                opened = OpenedInfo(0, False, NOT_OPENED)
+                if job.answer and not job.failure:
+                    opened = msgspec.json.decode(job.answer, type=OpenedInfo)
+                segment.write_whole(self._folder / "plan" / f"opened-{number}.json", msgspec.json.encode(opened))
                 found[exhibit] = opened
-                if job.failure:
-                    self._failed[exhibit] = job.failure
+            if found[exhibit].format == NOT_OPENED:
+                self._failed[exhibit] = _why(self._path(f"open-{number}"))
         return found
 
     def _measure(self, phase: str) -> None:
         """Digests of every exhibit; each a custody event."""
         self._phase = "measuring" if phase == "before" else "measuring again"
         self._bytes = self._bytes_total = 0
-        jobs: list[tuple[str, Path, Job]] = []
+        jobs: list[Job] = []
         for number, exhibit in enumerate(self._info.exhibits):
             path = self._path(f"{phase}-{number}")
             if not path.exists():
-                job = Job(Task("measure", exhibit, phase=phase), path, place=f"{escape(exhibit, separators=True)}:")
-                jobs.append((exhibit, path, job))
+                jobs.append(Job(Task("measure", exhibit, phase=phase), path, place=f"{escape(exhibit, separators=True)}:"))
                 with contextlib.suppress(OSError):
                     self._bytes_total += Path(self._images[exhibit]).stat().st_size
-        self._crew.work((job for _, _, job in jobs), self._moved)
-        for exhibit, path, job in jobs:
-            if job.failure:
-                self._failed[exhibit] = job.failure
+        self._crew.work(jobs, self._moved)
+        said = _said(self._case, "verified", self._info.run)
+        for number, exhibit in enumerate(self._info.exhibits):
+            path = self._path(f"{phase}-{number}")
+            measured = list(segment.read(path))
+            if not any(isinstance(line, Measured) for line in measured):
+                self._failed[exhibit] = _why(path)
+            if (exhibit, phase) in said:
+                continue
             custody.append(
                 self._case.folder,
                 "verified",
@@ -365,8 +385,8 @@ class _Run:
                 body={
                     "run": self._info.run,
                     "phase": phase,
-                    "measured": [msgspec.to_builtins(line) for line in segment.read(path)],
-                    "segment_sha256": job.digest,
+                    "measured": [msgspec.to_builtins(line) for line in measured],
+                    "segment_sha256": segment.digest(path),
                 },
                 by=self._by,
                 at=self._clock(),
@@ -421,7 +441,12 @@ class _Run:
         index.add_run(case.index_path, info, written)
         self._phase = "analysing"
         jobs = [
-            Job(Task("analyse", start=number), self._path(f"analysis-{number}"), place=f"{info.exhibits[0]}:records:")
+            Job(
+                Task("analyse", start=number),
+                self._path(f"analysis-{number}"),
+                place=f"{escape(info.exhibits[0], separators=True)}:records:",
+                plugin=info.plugins[number].name,
+            )
             for number in analysers
         ]
         self._crew.work(jobs, self._moved)
@@ -439,8 +464,7 @@ class _Run:
             by=self._by,
             at=self._clock(),
         )
-        (self._folder / "complete").write_text(f"{digest}\n", encoding="ascii")
-        segment.sync_folder(self._folder)
+        segment.write_whole(self._folder / "complete", f"{digest}\n".encode("ascii"))
         nothing = tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(self._failed.items()))
         return Outcome(
             run=info.run,
