@@ -11,6 +11,7 @@ import mmap
 import os
 import platform
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -22,11 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from forensics import discovery, index
+from forensics.cli import cli
 from forensics.engine import landlock, sandbox, seccomp
 from forensics.engine.setup import Setup
 
 CONTENT = b"what was seized"
+SHIPPED = discovery.shipped("test_images")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -278,6 +283,89 @@ def test_what_the_orders_name_is_readable(tmp_path: Path) -> None:
     found = set(sandbox.readable(setup))
     assert {image.parent, phone, rules, known, tmp_path / "case", tmp_path} <= found
     assert not found & {phone.parent.parent, Path("/"), Path("/no/such")}
+
+
+PLUGIN = '''
+import errno
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from forensics.plugin import File, Finding, extractor
+
+
+@extractor(version="1.0")
+def breaks_out(file: File) -> Iterator[Finding]:
+    """Tries what it must not."""
+    image = Path({image!r})
+    tries = {{
+        "image": lambda: image.open("r+b"), "beside": lambda: image.with_name("x").touch(), "case": lambda: Path({case!r}, "x").touch(),
+        "socket": socket.socket,
+    }}
+    data = {{}}
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except OSError as error:
+            data[name] = errno.errorcode[error.errno]
+    data["copy"] = len(file.path().read_bytes())
+    yield Finding(kind="attempt", summary="what came of it", data=data)
+'''
+
+
+def test_a_plugin_breaks_out_of_nothing_and_the_report_says_what_held(tmp_path: Path, confined: dict) -> None:
+    image, plugins, folder = tmp_path / "evidence" / "image.E01", tmp_path / "plugins", tmp_path / "case"
+    image.parent.mkdir()
+    plugins.mkdir()
+    shutil.copyfile(SHIPPED / "ext2.E01", image)
+    (plugins / "breaks_out.py").write_text(PLUGIN.format(image=str(image), case=str(folder)))
+    arguments = ["process", str(image), "--case", str(folder), "--plugins", str(plugins), "--plugin", "breaks-out", "--lang", "en"]
+    assert CliRunner().invoke(cli, arguments, standalone_mode=False).exception is None
+    with index.open_index(folder / "index.db") as found:
+        records = list(found.records(kind="attempt"))
+    assert records
+    for record in records:
+        for name in ("image", "beside", "case"):
+            assert record.finding.data[name] == "EACCES"
+        assert record.finding.data["socket"] == "EPERM"
+    assert [path.name for path in image.parent.iterdir()] == ["image.E01"]
+    (page,) = folder.glob("reports/*/report.html")
+    assert f"sandbox: {confined['held']}" in re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8"))
+
+
+RUN = """
+import sys
+from pathlib import Path
+from forensics import case as cases
+from forensics.engine import run
+from forensics.model import CaseInfo, Exhibit
+if __name__ == "__main__":
+    case = cases.create(Path(sys.argv[2]), CaseInfo(case_id="T"))
+    case.add_exhibit(Exhibit(exhibit_id="1", image=sys.argv[1], image_format="as found"), None)
+    with case.lock():
+        print(run.examine(case, case.exhibits(), run.Options(children=1), lambda now: None).digest)
+"""
+OFF = """
+import sys
+if "forensics" not in sys.modules:
+    from forensics.engine import sandbox
+    sandbox.enter = lambda read, write: sandbox.Held(rlimits=False, landlock=0, seccomp=False, network=False)
+"""
+
+
+def test_the_sandbox_changes_nothing_that_is_found(tmp_path: Path, confined: dict) -> None:
+    (tmp_path / "off").mkdir()
+    (tmp_path / "off" / "sitecustomize.py").write_text(OFF)
+    (tmp_path / "run.py").write_text(RUN)
+    digests, held = [], []
+    for name, added in (("on", {}), ("free", {"PYTHONPATH": str(tmp_path / "off")})):
+        command = [sys.executable, tmp_path / "run.py", SHIPPED / "ext2.E01", tmp_path / name]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | added, check=False)
+        assert done.returncode == 0, done.stderr
+        digests.append(done.stdout)
+        held.append(json.loads((tmp_path / name / "runs" / "run-0001" / "run.json").read_text())["environment"]["sandbox"])
+    assert digests[0] == digests[1]
+    assert held == [confined["held"], "none"]
 
 
 if __name__ == "__main__":
