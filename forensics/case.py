@@ -177,7 +177,7 @@ def _text(folder: Path) -> str:
         with open(path, "rb") as file:
             data = file.read(_SETTINGS_LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CaseError(f"{folder}: is not a case (it has no {SETTINGS}); make one with `forensics case create`") from error
+        raise CaseError(f"{folder}: is not a case (it has no {SETTINGS}); make one with `forensics case new`") from error
     except OSError as error:
         raise CaseError(f"{path}: cannot be read ({error.strerror}); check the folder's permissions and its medium") from error
     if len(data) > _SETTINGS_LIMIT:

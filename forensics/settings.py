@@ -169,7 +169,7 @@ def template(info: CaseInfo, languages: tuple[str, ...] = ("en",)) -> str:
         scope[name].comment(what)
     document["scope"] = scope
     document.add(tomlkit.nl())
-    for line in ("Options of plugins; `forensics plugin show NAME` lists them. For example:", "[plugins.rule-match]", 'rules = ["rules"]'):
+    for line in ("Options of plugins; `forensics plugins show NAME` lists them. For example:", "[plugins.rule-match]", 'rules = ["rules"]'):
         document.add(tomlkit.comment(line))
     return tomlkit.dumps(document)
 

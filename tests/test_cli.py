@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -113,8 +116,6 @@ def test_records_are_chosen_by_path_and_period(given: tuple[str, ...], files: se
 
 
 def test_a_day_that_is_none_and_two_forms_at_once_are_refused(examined: str) -> None:
-    import click
-
     with pytest.raises(click.BadParameter, match="does not match the format"):
         run("records", "--case", examined, "--since", "soon")
     with pytest.raises(UsageError, match="not both"):
@@ -237,3 +238,37 @@ def test_nothing_is_overwritten_by_a_new_plugin(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         run("plugins", "new", "tickets", "--folder", str(tmp_path))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+# --- README -----------------------------------------------------------------------------------------------------------------
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_readme_names_every_command() -> None:
+    named = set()
+    for cell in re.findall(r"^\| (`.*`) \|", README, re.MULTILINE):
+        words = [code.split() for code in re.findall(r"`([^`]+)`", cell)]
+        first = words[0][0]
+        group = cli.commands[first]
+        if isinstance(group, click.Group):
+            named |= {(first, words[0][1])} | {(first, each[0]) for each in words[1:]}
+        else:
+            named |= {(each[0],) for each in words}
+    there = set()
+    for name, command in cli.commands.items():
+        there |= {(name, each) for each in command.commands} if isinstance(command, click.Group) else {(name,)}
+    assert named == there - {("process",)}  # it has its own paragraph
+
+
+def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) -> None:
+    shutil.copy(CARD, tmp_path / "phone.E01")
+    (tmp_path / "rules").mkdir()
+    shutil.copy(ROOT / "test_images" / "demo.yar", tmp_path / "rules")
+    shutil.copy(ROOT / "test_images" / "demo-known.txt", tmp_path / "known.txt")
+    lines = [line.partition("     #")[0] for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith(("forensics", "pytest"))]
+    assert len(commands) == 4
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)

@@ -4,7 +4,7 @@ import pytest
 
 from forensics.errors import CaseError, CaseTooNew, UsageError
 from forensics.model import Authority, CaseInfo, Scope
-from forensics.settings import changed, parse, template
+from forensics.settings import changed, checked, parse, template
 
 INFO = CaseInfo(
     case_id="A-2026-000123",
@@ -109,3 +109,45 @@ def test_text_that_cannot_be_used_is_named_with_its_line(text: str, said: str) -
 def test_newer_format_is_refused_by_name() -> None:
     with pytest.raises(CaseTooNew, match="has format 2, this version reads up to 1"):
         parse("format = 2\n[something.new]\n")
+
+
+def test_what_was_asked_for_is_kept_and_can_be_taken_out_by_hand() -> None:
+    text = changed(template(INFO), {"asked": ("case.agency_unit", "case.client")})
+    assert parse(text).asked == ("case.agency_unit", "case.client")
+    (line,) = [line for line in text.splitlines() if line.startswith("asked")]
+    assert line.endswith("# asked for and left empty; take a name out to be asked again")
+    assert parse(text.replace(line, "")).asked == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("case.agency", "  Border Force ", "Border Force"),
+        ("case.agency", "  ", ""),
+        ("exhibit.kind", "sim", "SIM"),
+        ("case.legal_authority.type", "mla REQUEST", "MLA request"),
+        ("exhibit.seized_at", "2026-03-01T14:05+07:00", "2026-03-01T14:05+07:00"),
+        ("case.opened_at", "2026-03-01", "2026-03-01"),
+        ("exhibit.stated_sha256", "AB" * 32, "ab" * 32),
+        ("case.officer_in_charge", "ธนา", "ธนา"),
+    ],
+)
+def test_what_a_person_gives_is_kept_in_the_spelling_of_the_list(name: str, given: str, kept: str) -> None:
+    assert checked(name, given) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("exhibit.kind", "telephone"),
+        ("case.phase", "the end"),
+        ("exhibit.seized_at", "14:05"),
+        ("case.retention_until", "2026-02-30"),
+        ("exhibit.acquisition_tool_sha256", "ab" * 31),
+        ("case.agency", "a\x1b[2Jb"),
+        ("case.agency", "a\udcffb"),
+    ],
+)
+def test_what_does_not_fit_a_field_is_refused_by_its_name(name: str, given: str) -> None:
+    with pytest.raises(UsageError, match=name.replace(".", r"\.")):
+        checked(name, given)
