@@ -180,7 +180,7 @@ class Terminal:
     """A command on a pseudo-terminal: what it says so far, and answers typed."""
 
     def __init__(self, *arguments: str) -> None:
-        self.said = ""
+        self.said, self._answered = "", 0
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8", "PYTHONWARNINGS": "default", "COLUMNS": "200"}
         self._master, inner = pty.openpty()
         self._process = subprocess.Popen(
@@ -197,9 +197,9 @@ class Terminal:
         return self.said[after:]
 
     def answer(self, question: str, text: str) -> None:
-        """Wait for the next question that holds `question`, and type `text`."""
-        self.until(f"{question} (")
-        self.until("): ", self.said.rindex(f"{question} ("))
+        """Wait until `question` is asked after the last answer, and type `text`."""
+        self.until("): ", self._answered + self.until(f"  {question} (", self._answered).index(f"  {question} ("))
+        self._answered = len(self.said)
         os.write(self._master, text.encode())
 
     def end(self) -> int:
@@ -298,6 +298,24 @@ def test_process_asks_once_and_not_again_in_a_later_run(tmp_path: Path) -> None:
     filled.answer("officer_in_charge", CONTROL_D)
     assert filled.end() == 0
     assert cases.open_case(tmp_path / "case").info.agency == "Border Force"
+
+
+def test_an_interrupted_interview_makes_nothing(tmp_path: Path) -> None:
+    terminal = Terminal("case", "new", "--case", str(tmp_path / "case"))
+    terminal.answer("case_id", "A-7\n")
+    terminal.answer("agency", "\x03")
+    assert terminal.end() != 0
+    assert "Traceback" not in terminal.said
+    assert not (tmp_path / "case").exists()
+
+
+def test_nobody_is_asked_for_a_case_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "notes.txt").write_text("mine")
+    terminal = Terminal("case", "new", "--case", str(tmp_path / "case"))
+    assert terminal.end() == 1
+    assert "is not an empty folder" in terminal.said
+    assert "Required fields" not in terminal.said
 
 
 def test_a_case_that_was_made_without_a_terminal_is_asked_for_once_by_process(tmp_path: Path) -> None:
