@@ -63,6 +63,7 @@ def attempts(evidence: Path, spool: Path, outside: Path, before: Any, port: int)
         "read outside through a link of the evidence's": (evidence / "link").read_bytes,
         "read the passwords": Path("/etc/passwd").read_bytes,
         "read another process": Path(f"/proc/{os.getppid()}/environ").read_bytes,
+        "read where only names may be listed": (outside.with_name("home") / "key").read_bytes,
         "open a socket": socket.socket,
         "open a local socket": lambda: socket.socket(socket.AF_UNIX),
         "open a pair of sockets": socket.socketpair,
@@ -81,6 +82,7 @@ def attempts(evidence: Path, spool: Path, outside: Path, before: Any, port: int)
         "make a pipe with a name": lambda: os.mkfifo(spool / "pipe"),
         "read the evidence": lambda: (seized.read_bytes() == CONTENT) or 1 / 0,
         "list the evidence": lambda: os.listdir(evidence),
+        "list names": lambda: os.listdir(outside.with_name("home")),
         "map the evidence": lambda: mapped(seized),
         "write to the spool": lambda: (spool / "kept").write_bytes(CONTENT),
         "move things in the spool": lambda: moved(spool),
@@ -125,10 +127,10 @@ def threads() -> None:
 
 
 ALLOWED = (
-    "read the evidence", "list the evidence", "map the evidence", "write to the spool", "move things in the spool",
+    "read the evidence", "list the evidence", "list names", "map the evidence", "write to the spool", "move things in the spool",
     "use a temporary folder", "use a database", "use threads", "import a module", "read random bytes", "write to nowhere", "signal oneself",
 )  # fmt: skip
-REFUSED = tuple(name for name in attempts(Path(), Path(), Path(), None, 0) if name not in ALLOWED)
+REFUSED = tuple(name for name in attempts(*[Path("a")] * 3, None, 0) if name not in ALLOWED)
 
 
 def program(evidence: Path, spool: Path, outside: Path, port: int, kernel: str) -> None:
@@ -138,7 +140,7 @@ def program(evidence: Path, spool: Path, outside: Path, port: int, kernel: str) 
         platform.machine = lambda: "riscv64"
     before = socket.socket()
     tried = attempts(evidence, spool, outside, before, port)
-    held = sandbox.enter([evidence], [spool])
+    held = sandbox.enter([evidence], [spool], [outside.with_name("home")])
     ended = {}
     for name, attempt in tried.items():
         if kernel == "old" and name not in ALLOWED:
@@ -158,8 +160,9 @@ def program(evidence: Path, spool: Path, outside: Path, port: int, kernel: str) 
 
 def tried(folder: Path, kernel: str) -> dict:
     evidence, spool, outside = folder / "evidence", folder / "spool", folder / "outside"
-    for each in (evidence, spool, outside):
+    for each in (evidence, spool, outside, folder / "home"):
         each.mkdir()
+    (folder / "home" / "key").write_bytes(b"private")
     (evidence / "seized.bin").write_bytes(CONTENT)
     (outside / "secret").write_bytes(b"of somebody else")
     (evidence / "link").symlink_to(outside / "secret")
@@ -282,6 +285,7 @@ def test_what_the_orders_name_is_readable(tmp_path: Path) -> None:
     )
     found = set(sandbox.readable(setup))
     assert {image.parent, phone, rules, known, tmp_path / "case", tmp_path} <= found
+    assert not list(sandbox.listed(setup))
     assert not found & {phone.parent.parent, Path("/"), Path("/no/such")}
 
 
@@ -349,7 +353,7 @@ OFF = """
 import sys
 if "forensics" not in sys.modules:
     from forensics.engine import sandbox
-    sandbox.enter = lambda read, write: sandbox.Held(rlimits=False, landlock=0, seccomp=False, network=False)
+    sandbox.enter = lambda read, write, names: sandbox.Held(rlimits=False, landlock=0, seccomp=False, network=False)
 """
 
 
@@ -366,6 +370,19 @@ def test_the_sandbox_changes_nothing_that_is_found(tmp_path: Path, confined: dic
         held.append(json.loads((tmp_path / name / "runs" / "run-0001" / "run.json").read_text())["environment"]["sandbox"])
     assert digests[0] == digests[1]
     assert held == [confined["held"], "none"]
+
+
+def test_of_an_image_in_a_home_folder_no_other_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / "other").mkdir()
+    for name in ("a.E01", "a.E02", ".netrc"):
+        (tmp_path / name).write_bytes(b"x")
+    setup = Setup(exhibits={"1": str(tmp_path / "a.E01")}, plugin_folders=(), plugins=None, options={}, spool="", output="")
+    found = set(sandbox.readable(setup))
+    assert {tmp_path / "a.E01", tmp_path / "a.E02"} <= found
+    assert not found & {tmp_path, tmp_path / ".ssh", tmp_path / ".netrc", tmp_path / "other"}
+    assert list(sandbox.listed(setup)) == [tmp_path]
 
 
 if __name__ == "__main__":

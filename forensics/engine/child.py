@@ -217,7 +217,7 @@ class _Service:
         if self._held is None:
             self._equip()
             mime_of(b"\0")  # loads libmagic, which may ask another program where it lies
-            self._held = sandbox.enter(sandbox.readable(self._setup), (self._folder,))
+            self._held = sandbox.enter(sandbox.readable(self._setup), (self._folder,), sandbox.listed(self._setup))
         return self._held
 
     def _exhibit(self, exhibit: str) -> Opened:

@@ -48,8 +48,8 @@ def abi() -> int:
     return max(_call(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION)), 0)
 
 
-def restrict(read: Iterable[Path], write: Iterable[Path]) -> tuple[int, int]:
-    """Leave this process nothing but to read below `read` and to read and write below `write`.
+def restrict(read: Iterable[Path], write: Iterable[Path], names: Iterable[Path] = ()) -> tuple[int, int]:
+    """Leave this process nothing but to read below `read`, to read and write below `write`, and to list folders below `names`.
 
     Returns the ABI that holds it, and how many threads of it are not held: before ABI 8, those that ran already beside the caller's own.
     A path that is not there is passed over. Where the ABI knows them, TCP, UDP, abstract sockets and signals to others are refused too.
@@ -68,7 +68,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> tuple[int, int]:
     if descriptor < 0:
         raise EngineError(f"no set of rules can be made ({os.strerror(ctypes.get_errno())})")
     try:
-        for paths, rights in ((read, _READ), (write, _WRITE & handled)):
+        for paths, rights in ((read, _READ), (write, _WRITE & handled), (names, _READ_DIR)):
             for path in paths:
                 _allow(descriptor, path, rights)
         if _call(_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(_ALL_THREADS if version >= 8 else 0)):
@@ -86,6 +86,8 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(beneath).st_mode):
             rights &= _OF_A_FILE
+        if not rights:
+            return
         rule = _PathBeneath(rights, beneath)
         if _call(_ADD, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0)):
             raise EngineError(f"no rule can be made for {path} ({os.strerror(ctypes.get_errno())})")

@@ -57,8 +57,11 @@ class Held(Struct, frozen=True, kw_only=True):
         return text + (f"; did not hold: {'; '.join(self.missing)}" if self.missing else "")
 
 
-def enter(read: Iterable[Path], write: Iterable[Path]) -> Held:
-    """Confine this process for good: to read below `read` and what Python needs, to write below `write`. Never raises: says what held."""
+def enter(read: Iterable[Path], write: Iterable[Path], names: Iterable[Path] = ()) -> Held:
+    """Confine this process for good: to read below `read` and what Python needs, to write below `write`, to list folders below `names`.
+
+    Never raises where a bound does not hold: says so.
+    """
     missing: list[str] = []
     abi = 0
     limited = filtered = False
@@ -74,7 +77,7 @@ def enter(read: Iterable[Path], write: Iterable[Path]) -> Held:
         missing += [f"{name}: {error}" for name in ("Landlock", "seccomp")]
     else:
         try:
-            abi, loose = landlock.restrict(places, [*write, Path("/dev/null")])
+            abi, loose = landlock.restrict(places, [*write, Path("/dev/null")], names)
             if loose:
                 missing.append(f"Landlock for {loose} threads that a plugin had started before (ABI {abi} holds no others)")
         except EngineError as error:
@@ -99,12 +102,35 @@ def readable(setup: Setup) -> Iterator[Path]:
             yield from _named(value)
 
 
+def listed(setup: Setup) -> Iterator[Path]:
+    """The folders of which a child sees the names alone: those of images that lie in a home folder or above it."""
+    for image in setup.exhibits.values():
+        yield from filter(_private, _beside(Path(image)))
+
+
 def _exhibit(path: Path) -> Iterator[Path]:
-    """A folder is itself; an image is all that lies beside it, since the other segments do; a device is that alone."""
+    """A folder is itself; an image is all that lies beside it, since the other segments do; a device is that alone.
+
+    In a home folder or above it lie keys and other people's affairs: there it is the files beside the image, and no folder.
+    """
     yield path
+    for folder in _beside(path):
+        if not _private(folder):
+            yield folder
+            continue
+        with contextlib.suppress(OSError):
+            yield from sorted(item for item in folder.iterdir() if not item.name.startswith(".") and item.is_file())
+
+
+def _beside(path: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         if stat.S_ISREG(path.stat().st_mode):
-            yield from {path.parent, path.resolve().parent}
+            yield from sorted({path.absolute().parent, path.resolve().parent})
+
+
+def _private(folder: Path) -> bool:
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    return Path(home).is_relative_to(folder)
 
 
 def _named(value: Value) -> Iterator[Path]:
@@ -121,11 +147,11 @@ def _named(value: Value) -> Iterator[Path]:
 def _libraries() -> Iterator[Path]:
     """Where Python and the packages lie, those imported already wherever they are: many import the rest of themselves when first used.
 
-    The working folder, which Python puts on its path too, is not among them: it may be anything.
+    The working folder and the home folder, which Python puts on its path too, are not among them: they may hold anything.
     """
-    here = str(Path.cwd())
+    here = Path.cwd()
     found = {str(Path(forensics.__file__).parent), f"{sys.base_prefix}/lib", *sysconfig.get_paths().values()}
-    found |= {entry for entry in sys.path if entry and entry != here}
+    found |= {entry for entry in sys.path if entry and Path(entry) != here and not _private(Path(entry))}
     roots = tuple(f"{entry.rstrip('/')}/" for entry in found)
     for name, module in list(sys.modules.items()):
         if "." in name or name in ("__main__", "__mp_main__"):
