@@ -10,8 +10,9 @@ damaged directories does."""
 LINK_TARGET = 4096
 """Bytes of a symbolic link's target: PATH_MAX of Linux; longer ones are cut and say so."""
 
-LAYERS = 256
-"""Layers of one exhibit: a GPT holds 128 partitions (UEFI 2.10, 5.3.2), with a gap after each."""
+LAYERS = 2048
+"""Layers of one exhibit: a GPT holds 128 partitions (UEFI 2.10, 5.3.2), with a gap after each; Windows keeps up to 512
+shadow copies of a volume."""
 
 NESTING = 8
 """Layers within layers: volume systems inside partitions, containers inside containers."""
@@ -36,3 +37,18 @@ MEDIUM = 1 << 53
 
 BANDS = 1 << 20
 """Bands of a sparse bundle: 8 TiB in the usual bands of 8 MiB."""
+
+SNAPSHOTS = 512
+"""Snapshots of one volume: Windows keeps at most 512 shadow copies of a volume."""
+
+KDF_MEMORY = 1 << 20
+"""KiB that deriving a key may take: 1 GiB, the most that cryptsetup chooses."""
+
+KDF_WORK = 64 << 20
+"""KiB times passes of Argon2 for one key: some minutes; cryptsetup aims at two seconds."""
+
+KDF_ITERATIONS = 100_000_000
+"""Iterations of PBKDF2 for one key: about a minute; cryptsetup aims at two seconds, some millions."""
+
+MEMBERS = 1_000_000
+"""Members of an archive: each takes about a kilobyte of memory."""

@@ -14,7 +14,7 @@ import pytsk3
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import limits
-from forensics.evidence.image import Image
+from forensics.evidence.libyal import Source
 from forensics.evidence.tsk_constants import (
     ALLOCATED,
     DEFAULT,
@@ -39,9 +39,9 @@ _NO_LABEL = b"$EMPTY_VOLUME_LABEL"
 
 
 class Medium(pytsk3.Img_Info):  # type: ignore[misc]
-    """An image as The Sleuth Kit reads it: read-only. With a `size`, bytes from the image's end up to it read as zeros."""
+    """An image, or a layer's bytes, as The Sleuth Kit reads it: read-only. With a `size`, bytes beyond its end and up to that are zeros."""
 
-    def __init__(self, image: Image, size: int = 0) -> None:
+    def __init__(self, image: Source, size: int = 0) -> None:
         self.image = image
         self._size = size or image.size
         self.failure: EvidenceError | None = None
@@ -142,13 +142,14 @@ def _volume_system(volumes: Any) -> VolumeSystem:
     return VolumeSystem(SCHEMES.get(int(volumes.info.vstype), "unknown"), bool(volumes.info.is_backup), tuple(rows))
 
 
-def open_file_system(
+def open_file_systems(
     medium: Medium, exhibit: str, layers: tuple[Layer, ...], offset: int, size: int, description: str | None = None
-) -> "TskFileSystem | None":
-    """The file system that begins at byte `offset` of the medium; `None` where The Sleuth Kit recognises none.
+) -> "tuple[TskFileSystem, ...]":
+    """The file system that begins at byte `offset` of the medium; none where The Sleuth Kit recognises none.
 
-    `layers` are those below it. Raises Unsupported where several are recognised (naming them), Locked where
-    it is encrypted. `description` is what the partition table says.
+    Where it recognises several, each that it can open is given: remains of an older one, and the one in use. `layers` are those below
+    it. Raises Unsupported where several are recognised and none can be opened (naming them), Locked where it is encrypted. `description` is
+    what the partition table says.
     """
     utc()
     try:
@@ -157,14 +158,45 @@ def open_file_system(
         _raise_failure(medium)
         said = _said(error)
         if " or " in said:
-            raise Unsupported(f"several file systems are recognised: {said}") from error
+            several = f"several file systems are recognised: {said}"
+            described = f"{description}; {several}" if description else several
+            found = tuple(
+                TskFileSystem(medium, each, exhibit, layers, KINDS[int(each.info.ftype)], offset, size, described)
+                for name, type_ in _DETECT.items()
+                if name in said and (each := _opened(medium, offset, type_)) is not None
+            )
+            if not found:
+                raise Unsupported(several) from error
+            return found
         if said.startswith("Encryption detected") or "BitLocker" in said:  # "possible encryption" is but high entropy
             raise Locked(said) from error
-        return None
+        return ()
     kind = KINDS.get(int(fs.info.ftype))
     if kind is None:
+        return ()
+    return (TskFileSystem(medium, fs, exhibit, layers, kind, offset, size, description),)
+
+
+# what The Sleuth Kit calls the kinds that it finds, and how to ask for one of them
+_DETECT = {
+    "NTFS": pytsk3.TSK_FS_TYPE_NTFS_DETECT,
+    "FAT": pytsk3.TSK_FS_TYPE_FAT_DETECT,
+    "EXT2/3/4": pytsk3.TSK_FS_TYPE_EXT_DETECT,
+    "UFS": pytsk3.TSK_FS_TYPE_FFS_DETECT,
+    "HFS": pytsk3.TSK_FS_TYPE_HFS_DETECT,
+    "ISO9660": pytsk3.TSK_FS_TYPE_ISO9660_DETECT,
+    "YAFFS2": pytsk3.TSK_FS_TYPE_YAFFS2_DETECT,
+}
+
+
+def _opened(medium: Medium, offset: int, type_: Any) -> Any:
+    """The file system of one kind at `offset`, `None` where it cannot be opened or is of a kind that is not walked."""
+    try:
+        fs = pytsk3.FS_Info(medium, offset, type_)
+    except OSError:
+        _raise_failure(medium)
         return None
-    return TskFileSystem(medium, fs, exhibit, layers, kind, offset, size, description)
+    return fs if int(fs.info.ftype) in KINDS else None
 
 
 def utc() -> None:
