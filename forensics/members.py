@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from forensics.errors import Corrupt, Locked
+from forensics.errors import Corrupt, Locked, Unsupported
 from forensics.model import Finding, Value
 
 EXAMPLES = 10  # names that a finding lists
@@ -66,6 +66,8 @@ class Inventory:
         self._damage = 0
         self._locked: list[str] = []
         self._locks = 0
+        self._unread: list[str] = []
+        self._unreads = 0
 
     def note(self, path: str, *, directory: bool = False) -> None:
         """Count a member, and look at its name."""
@@ -99,8 +101,14 @@ class Inventory:
         if len(self._locked) < EXAMPLES:
             self._locked.append(shown(path))
 
+    def unread(self, path: str, why: str) -> None:
+        """A member that is whole, as far as is known, but stored in a way that is not read."""
+        self._unreads += 1
+        if len(self._unread) < EXAMPLES:
+            self._unread.append(shown(f"{path}: {why}"))
+
     def findings(self) -> Iterator[Finding]:
-        """`suspicious-member-name`, `damaged-members` and `locked-members`, each where there is one, with counts and the first examples."""
+        """`suspicious-member-name`, `damaged-members`, `locked-members`, `unread-members`: each where there is one, with first examples."""
         if self._odd:
             words = {"absolute": "absolute", "climbing": "with '..'", "control": "with control characters", "duplicate": "given twice"}
             said = ", ".join(f"{self._odd[what]} {word}" for what, word in words.items() if what in self._odd)
@@ -131,10 +139,20 @@ class Inventory:
                 level="notable",
             )
 
+        if self._unreads:
+            yield Finding(
+                kind="unread-members",
+                summary=f"Not read in a {self.what}: {self._unread[0]}" + (f" and {self._unreads - 1} more" if self._unreads > 1 else ""),
+                data={"format": self.what, "members": self.members, "unread": self._unreads, "examples": list(self._unread)},
+                level="notable",
+            )
+
     def conclude(self) -> Iterator[Finding]:
-        """The findings; then raises Corrupt where something was damaged, else Locked where something is encrypted."""
+        """The findings; then raises Corrupt where something was damaged, else Locked where encrypted, else Unsupported where not read."""
         yield from self.findings()
         if self._damage:
             raise Corrupt(f"{self.what} with damage in {self._damage} places, the rest was read: {'; '.join(self._damaged)}")
         if self._locks:
             raise Locked(f"{self._locks} of {self.members} members of a {self.what} are encrypted: {', '.join(self._locked)}")
+        if self._unreads:
+            raise Unsupported(f"{self._unreads} of {self.members} members of a {self.what} are not read: {'; '.join(self._unread)}")

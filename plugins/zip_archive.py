@@ -101,7 +101,7 @@ def _members(file: File, headers: Iterator[_Header], inventory: Inventory, diffe
             if header.encrypted:
                 inventory.locked(header.path)
             else:
-                inventory.damaged(header.path, f"compressed by method {OTHER_METHODS.get(header.method, header.method)}, which is not read")
+                inventory.unread(header.path, f"compressed by method {OTHER_METHODS.get(header.method, header.method)}")
             yield Member(path=header.path, open=lambda: stream_of(()), size=header.size, times=header.times, kind="other")
             continue
         with file.open() as stream:

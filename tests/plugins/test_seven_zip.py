@@ -1,0 +1,124 @@
+"""7z archives that 7-Zip made: members come out as they went in, and what cannot be opened is named."""
+
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from forensics.plugins.seven_zip import seven_zip
+
+from forensics.plugin import Corrupt, Locked, Unsupported
+from forensics.testing import unpack
+
+DATA = Path(__file__).parent / "data" / "7z"
+MAGIC = b"7z\xbc\xaf\x27\x1c"
+CONTENT = {
+    "d/a.txt": b"".join(b"line %d\n" % number for number in range(300)),
+    "d/b.bin": bytes(number * number % 251 for number in range(600)),
+    "d/p.exe": b"".join(b"\xe8" + struct.pack("<i", (1000 - number * 5) & 0xFFFF) + b"\x90\x90\x90" for number in range(100)),
+    "d/leer": b"",
+}
+READ = ["lzma", "lzma2", "bzip2", "deflate", "copy", "bcj", "arm", "bcj-lzma2", "delta", "not-solid", "plain-header"]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_members_come_out_as_they_went_in(name: str) -> None:
+    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z")
+    assert {member.path: data for member, data in members if member.kind == "file"} == CONTENT
+    assert {member.path: member.kind for member, _ in members if member.kind != "file"} == {
+        "d": "directory",
+        "d/empty": "directory",
+        "d/link": "link",
+    }
+    assert [member.target for member, _ in members if member.kind == "link"] == ["a.txt"]
+    assert [member.times.modified for member, _ in members if member.path == "d/a.txt"] == ["2024-05-06T07:08:09.5000000Z"]
+    assert (findings, error) == ([], None)
+
+
+@pytest.mark.parametrize(("name", "method"), [("ppmd", "PPMd"), ("deflate64", "Deflate64"), ("bcj2", "BCJ2")])
+def test_members_of_other_methods_are_listed_and_said_to_be_unread(name: str, method: str) -> None:
+    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z")
+    assert {member.path: member.size for member, _ in members if member.kind == "other"} == {
+        "d/a.txt": 2590,
+        "d/b.bin": 600,
+        "d/p.exe": 800,
+        "d/link": 5,
+    }
+    assert [(finding.kind, finding.data["unread"]) for finding in findings] == [("unread-members", 4)]
+    assert method in findings[0].summary
+    assert isinstance(error, Unsupported)
+
+
+def test_encrypted_members_are_listed_and_named() -> None:
+    members, findings, error = unpack(seven_zip, DATA / "aes.7z")
+    assert {member.path for member, _ in members if member.kind == "other"} == {"d/a.txt", "d/b.bin", "d/p.exe", "d/link"}
+    assert [(finding.kind, finding.data["locked"]) for finding in findings] == [("locked-members", 4)]
+    assert isinstance(error, Locked)
+
+
+def test_archive_with_encrypted_names_is_locked() -> None:
+    members, findings, error = unpack(seven_zip, DATA / "aes-names.7z")
+    assert members == []
+    assert [finding.kind for finding in findings] == ["locked-members"]
+    assert isinstance(error, Locked)
+
+
+def test_damaged_content_costs_only_the_members_behind_it() -> None:
+    archive = bytearray((DATA / "not-solid.7z").read_bytes())
+    archive[40] ^= 0xFF  # in the packed bytes of the first member
+    members, findings, error = unpack(seven_zip, bytes(archive))
+    assert sum(data == CONTENT.get(member.path) for member, data in members) == 3
+    assert [finding.data["damaged"] for finding in findings] == [1]
+    assert isinstance(error, Corrupt)
+
+
+def test_checksum_of_stored_content_is_checked() -> None:
+    archive = bytearray((DATA / "copy.7z").read_bytes())
+    archive[archive.index(b"line 17\n")] = ord("L")
+    members, findings, error = unpack(seven_zip, bytes(archive))
+    assert any(b"Line 17\n" in data for _, data in members)
+    assert "checksum" in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("share", range(1, 20))
+def test_cut_archive_is_corrupt(share: int) -> None:
+    archive = (DATA / "lzma2.7z").read_bytes()
+    members, findings, error = unpack(seven_zip, archive[: len(archive) * share // 20])
+    assert members == []
+    assert [finding.kind for finding in findings] == ["damaged-members"]
+    assert isinstance(error, Corrupt)
+
+
+def _with_right_checksums(archive: bytearray) -> bytes:
+    offset, length = struct.unpack_from("<QQ", archive, 12)
+    if offset + length <= len(archive) - 32:
+        struct.pack_into("<I", archive, 28, zlib.crc32(archive[32 + offset : 32 + offset + length]))
+    struct.pack_into("<I", archive, 8, zlib.crc32(archive[12:32]))
+    return bytes(archive)
+
+
+@pytest.mark.parametrize("name", ["plain-header", "bcj2", "aes", "lzma2", "not-solid"])
+@pytest.mark.parametrize("seed", range(30))
+def test_changed_header_ends_in_no_other_error(name: str, seed: int) -> None:
+    chance = random.Random(f"{name}{seed}")
+    archive = bytearray((DATA / f"{name}.7z").read_bytes())
+    offset, length = struct.unpack_from("<QQ", archive, 12)
+    for _ in range(3):
+        archive[32 + offset + chance.randrange(length)] = chance.choice((0, 1, 0x7F, 0xFF, chance.randrange(256)))
+    unpack(seven_zip, _with_right_checksums(archive))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"7z", b"7z\xbc\xaf\x27\x1c", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(24), random.Random(4).randbytes(70_000)]
+)
+def test_garbage_is_not_mine_or_corrupt(content: bytes) -> None:
+    members, _, error = unpack(seven_zip, content)
+    assert members == []
+    assert isinstance(error, Unsupported | Corrupt)
+
+
+def test_every_malformed_file_is_not_mine(evidence: Path) -> None:
+    for path in sorted((evidence / "malformed").iterdir()):
+        assert isinstance(unpack(seven_zip, path)[2], Unsupported)
