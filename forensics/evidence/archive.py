@@ -20,6 +20,7 @@ from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, Unsu
 from forensics.evidence import limits
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.libyal import Source
+from forensics.evidence.openfile import SourceFile
 from forensics.location import Layer, Location, decode, encode, escape
 from forensics.model import Entry, EntryKind, Fault, LayerInfo, Times
 
@@ -46,35 +47,8 @@ class Member(NamedTuple):
     note: str | None = None
 
 
-class _Bytes(io.RawIOBase):
-    """A source as an open file of the standard library."""
-
-    def __init__(self, source: Source) -> None:
-        self._source, self._at = source, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._source.size)[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(cast(bytearray, buffer))
-        data = self._source.read(self._at, len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
 def _file(source: Source) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Bytes(source), 1 << 20))
+    return cast(BinaryIO, io.BufferedReader(SourceFile(source), 1 << 20))
 
 
 def open_archive(exhibit: str, path: Path, source: Source) -> FileSystem | None:

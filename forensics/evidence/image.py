@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import apple_image, mapped, qcow, vhd, vmdk
+from forensics.evidence.aff4 import Aff4Image, open_aff4
 from forensics.evidence.ewf import SIGNATURE_V1, SIGNATURE_V2, open_ewf
 from forensics.evidence.files import Files
 from forensics.evidence.naming import raw_set
@@ -123,7 +124,7 @@ def open_image(path: Path) -> Image:
         if _bears(foreign, head, tail, size):
             raise Unsupported(f"{name}: is a {foreign.name}, which is not read; {foreign.advice}")
     if head.startswith(b"PK\x03\x04") and any(mark in part for mark in (b"container.description", b"aff4://") for part in (head, tail)):
-        raise Unsupported(f"{name}: is an AFF4 image, which is not read; {_Foreign('', 0, b'').advice}")
+        return open_aff4(path)
     if path.suffix.lower() in _EWF_NAMES:
         raise Corrupt(
             f"{name}: is named as an EWF image but does not begin as one ({head[:8].hex(' ')}); copy it again from its source, or "
@@ -145,8 +146,8 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
     """Read the whole medium once, in order. `progress` gets the bytes read since its last call.
 
     SHA-256 and, with `legacy`, SHA-1 and MD5 of the decoded medium; size and SHA-256 of each segment file; whether the stored digests
-    match those computed. The segment files are hashed in step with the medium, so that both reads of a byte fall together in the
-    page cache. Raises EvidenceError where the storage fails.
+    match those computed (AFF4 stores digests of its parts too). The segment files are hashed in step with the medium, so that both reads
+    of a byte fall together in the page cache. Raises EvidenceError where the storage fails.
     """
     sha256, sha1, md5 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
     hashes = (sha256, sha1, md5) if legacy else (sha256,)
@@ -170,6 +171,7 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
         files = segments.finish(sha256.hexdigest())
     finally:
         segments.close()
+    parts = list(image.inner_digests()) if isinstance(image, Aff4Image) else []
     computed = {"sha256": sha256.hexdigest(), **({"sha1": sha1.hexdigest(), "md5": md5.hexdigest()} if legacy else {})}
     return ImageDigest(
         format=image.format,
@@ -178,8 +180,9 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
         md5=computed.get("md5"),
         sha1=computed.get("sha1"),
         segments=files,
-        stored=image.stored,
-        stored_match={name: computed[name] == value.lower() for name, value in sorted(image.stored.items()) if name in computed},
+        stored=image.stored | {name: value for name, value, _ in parts},
+        stored_match={name: computed[name] == value.lower() for name, value in sorted(image.stored.items()) if name in computed}
+        | {name: value.lower() == found for name, value, found in parts},
         metadata=image.metadata,
         damage=image.damage,
     )
