@@ -8,6 +8,7 @@
     │   └── LimitExceeded           reading on would pass a bound set in `evidence.limits`
     ├── PluginError                 something about a plugin, not about the evidence
     │   ├── InvalidPlugin           its declaration does not hold
+    │   ├── RulesDiffer             YARA-X did not match where YARA did, though it screens that rule
     │   └── Undeclared              it asked for what its declaration did not name in `needs`
     ├── CaseError                   something about the case folder
     │   ├── CaseLocked              another process is writing to it
@@ -51,6 +52,10 @@ class PluginError(ForensicsError):
 
 class InvalidPlugin(PluginError):
     """A plugin's declaration does not hold."""
+
+
+class RulesDiffer(PluginError):
+    """YARA-X did not match where YARA did, though it screens that rule."""
 
 
 class Undeclared(PluginError):

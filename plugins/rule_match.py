@@ -1,399 +1,151 @@
 """Files that match the examiner's YARA rules, by content alone or by content and name."""
 
-import contextlib
-import hashlib
 import heapq
-import io
-import json
-import os
 import posixpath
-import re
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
-import msgspec
 import yara
+import yara_x
 from msgspec import Struct
 
 from forensics.plugin import ByteRange, File, Finding, Level, LimitExceeded, Prepared, UsageError, Value, extractor
+from forensics.rules.compiling import NO_EXTERNALS, line, plain
+from forensics.rules.difference import compare, sampled
+from forensics.rules.preparing import ready
+from forensics.rules.sets import Engine, Name, Sets
 
-# The external variables of signature-base, as LOKI fills them: name, whole path, lower-case extension with its dot. The type by LOKI's own
-# list and the owner on a live system are not known here: they are given empty, and the files that ask for them are named.
-EXTERNALS = ("filename", "filepath", "extension", "filetype", "owner")
-_EMPTY = dict.fromkeys(EXTERNALS, "")
-_EXTERNAL = re.compile(r"\b(?:filename|filepath|extension|filetype|owner|include)\b")  # what is included may name any of them
+_ENGINES = ("screened", "yara", "yara-x")
 _WINDOWS = ("ntfs", "fat", "exfat", "refs")  # rules write the paths of these with backslashes
-_SUFFIXES = {".yar", ".yara"}
 _IN_MEMORY = 32 << 20
 _TIMED = 64 << 20
-_RULE_FILE = 64 << 20
 _STRINGS = 50
 _EXCERPT = 64
-_NOTES = 100
 _ALERT_SCORE = 75
 _ALERT_WORDS = {"high", "critical", "severe", "alert"}
 
-# Lexical structure: YARA 4.5 documentation, "Writing YARA rules". "/" always begins a comment or a regular expression (division is "\").
-_TOKEN = re.compile(
-    r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/)
-      | (?P<text>"(?:[^"\\\n]|\\.)*" | /(?!\*)(?:[^/\\\n]|\\.)+/[is]* | [0-9][A-Za-z0-9]*)
-      | (?P<string>[$\#@!][A-Za-z0-9_]*\*?)
-      | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-      | (?P<other>.)""",
-    re.VERBOSE | re.DOTALL,
-)
-_HEX = re.compile(r"\{(?:[^}/]|//[^\n]*|/\*.*?\*/)*\}", re.DOTALL)
+Meta = dict[str, list[str | int | bool]]
 
 
-class RuleFile(Struct, frozen=True):
-    """One file of rules: its namespace, the folder within which it may include others, its path there, its text."""
+class Instance(Struct, frozen=True):
+    """Where a string of a rule matched: offset, identifier, length, the first bytes."""
+
+    offset: int
+    name: str
+    length: int
+    data: bytes
+
+
+class Match(Struct, frozen=True):
+    """A rule that matched, whichever engine found it: the first of its strings' matches, and the number of them all."""
 
     namespace: str
-    root: str
-    path: str
-    text: str
+    rule: str
+    tags: list[str]
+    meta: Meta
+    first: list[Instance]
+    count: int
 
 
 class Matcher(Struct, frozen=True):
-    """Compiled rules, and which of them are reported: those in `named` (namespace, rule), or all but those."""
+    """Compiled sets, the rules of them that are not reported or (`by_name`) alone are, and scanners of YARA-X kept between files."""
 
-    rules: Any
-    named: frozenset[tuple[str, str]]
-    by_name: bool
+    sets: Sets
+    named: frozenset[Name]
+    by_name: bool = False
+    screened: frozenset[Name] = frozenset()
+    gates: tuple[bytes, ...] = ()
+    screen: Any = None
+    alone: Any = None
 
     def reports(self, rule: Any) -> bool:
         """Whether a rule (anything with `namespace` and `rule`) is one of those that this set answers for."""
         return ((rule.namespace, rule.rule) in self.named) is self.by_name
 
 
-class Undecided(ValueError):
-    """A text whose rules cannot be told apart with certainty."""
+class Content(Struct, frozen=True):
+    """A file's content as the engines take it: whole where it is small, else by its path; and seconds that matching may take."""
+
+    data: bytes | None
+    path: str
+    seconds: int
+    each: int
+
+    def beginning(self) -> bytes:
+        """The first bytes."""
+        return self.data[:8] if self.data is not None else self.part(0, 8)
+
+    def part(self, offset: int, length: int) -> bytes:
+        """Bytes from an offset, at most one more than an excerpt shows."""
+        length = min(length, _EXCERPT + 1)
+        if self.data is not None:
+            return self.data[offset : offset + length]
+        with open(self.path, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
 
 
-# --- which rules depend on the name -----------------------------------------------------------------------------------------
-
-
-def conditions(text: str) -> dict[str, tuple[bool, frozenset[str]]]:
-    """Every rule of a text: whether it is global, and the words of its condition (``prefix*`` for rule sets). Raises Undecided."""
-    tokens = _tokens(text)
-    rules: dict[str, tuple[bool, frozenset[str]]] = {}
-    is_global = False
-    for kind, part in tokens:
-        if (kind, part) == ("word", "include"):
-            raise Undecided("it includes another file")
-        if (kind, part) == ("word", "global"):
-            is_global = True
-        elif (kind, part) == ("word", "rule"):
-            name = next(tokens, ("", ""))[1]
-            words = _condition(tokens)
-            if words is None or name in rules:
-                raise Undecided(f"rule {name!r} has no condition, is not closed, or is there twice")
-            rules[name] = (is_global, words)
-            is_global = False
-    return rules
-
-
-def _condition(tokens: Iterator[tuple[str, str]]) -> frozenset[str] | None:
-    """The words of the condition of the rule that begins here, up to the end of that rule."""
-    words: set[str] = set()
-    last, in_condition = "", False
-    for kind, part in tokens:
-        if part == "}":
-            return frozenset(words) if in_condition else None
-        if not in_condition:
-            in_condition = (kind, part) == ("word", "condition")
-        elif kind == "word":
-            words.add(part)
-        elif part == "*" and last:
-            words.add(f"{last}*")
-        last = part if kind == "word" else ""
-    return None
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at, last = 0, ""
-    while at < len(text):
-        if text[at] == "{" and last == "=":
-            found, kind = _HEX.match(text, at), "text"
-            if not found:
-                raise Undecided("a hexadecimal string is not closed")
-        else:
-            found = _TOKEN.match(text, at)
-            if not found or found[0] in ('"', "/"):
-                raise Undecided("a text, comment or regular expression is not closed")
-            kind = found.lastgroup or ""
-        at = found.end()
-        if kind != "blank":
-            last = found[0]
-            yield kind, last
-
-
-def reaching(text: str) -> frozenset[str]:
-    """The rules of a text that reach an external variable, directly or through other rules. Raises Undecided."""
-    rules = conditions(text)
-    found = {name for name, (_, words) in rules.items() if words & set(EXTERNALS)}
-    grown = True
-    while grown:
-        more = {name for name, (_, words) in rules.items() if name not in found and _refers(words, found)}
-        grown = bool(more)
-        found |= more
-    if any(rules[name][0] for name in found):  # a global rule decides over every rule of its namespace
-        return frozenset(rules)
-    return frozenset(found)
-
-
-def _refers(words: frozenset[str], found: set[str]) -> bool:
-    return bool(words & found) or any(name.startswith(word[:-1]) for word in words if word.endswith("*") for name in found)
-
-
-# --- reading and compiling --------------------------------------------------------------------------------------------------
-
-
-def _found(rules: tuple[str, ...]) -> Iterator[tuple[Path, str, str]]:
-    """Root, path below it and namespace of every rule file that the option names, sorted; a namespace is given once."""
-    taken: set[str] = set()
-    for given in rules:
-        place = Path(given).expanduser()
-        if place.is_dir():
-            root, paths = place, sorted(path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-        elif place.is_file():
-            root, paths = place.parent, [place]
-        else:
-            raise UsageError(
-                f"rules: {given} is not there; name files of YARA rules, or folders that hold {' or '.join(sorted(_SUFFIXES))} files"
-            )
-        for path in paths:
-            below = path.relative_to(root).as_posix()
-            namespace, number = below, 1
-            while namespace in taken:
-                number += 1
-                namespace = f"{root.name}/{below}" if number == 2 else f"{root.name}/{below} ({number - 1})"
-            taken.add(namespace)
-            yield root, below, namespace
-
-
-def _read(path: Path) -> tuple[bytes, str]:
-    """Bytes and text of a rule file. Raises ValueError that says why it cannot be compiled."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_RULE_FILE + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror})") from error
-    if len(data) > _RULE_FILE:
-        raise ValueError(f"is larger than {_RULE_FILE} bytes")
-    try:
-        return data, data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8, or write the byte as \\x.."
-        ) from error
-
-
-class _Includes:
-    """Answers YARA's requests for files: the rule files themselves, and what they include from their own folder."""
-
-    def __init__(self, files: Iterable[RuleFile]) -> None:
-        self._files = {file.namespace: file for file in files}
-        self._paths: dict[tuple[str, str], str] = {}
-        self.read: dict[str, str] = {}
-        self.refused: dict[str, str] = {}
-
-    def __call__(self, requested: str, caller: str | None, namespace: str) -> str | None:
-        file = self._files[namespace]
-        if not caller:
-            self._paths[namespace, requested] = file.path
-            return file.text
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(self._paths.get((namespace, caller), file.path)), requested))
-        root = Path(file.root).resolve()
-        if path.startswith(("/", "..")) or not (root / path).resolve().is_relative_to(root):
-            self.refused[namespace] = f"it includes {requested!r}, which is outside its folder"
-            return None
-        try:
-            data, text = _read(root / path)
-        except ValueError as error:
-            self.refused[namespace] = f"it includes {requested!r}, which {error}"
-            return None
-        self._paths[namespace, requested] = path
-        self.read[f"{file.root}/{path}"] = hashlib.sha256(data).hexdigest()
-        return text
-
-
-def _compiled(files: Iterable[RuleFile]) -> tuple[Any, _Includes]:
-    """The rules of `files`, each in its namespace, so that errors and warnings name the file. Raises ValueError."""
-    includes = _Includes(files := tuple(files))
-    if not files:
-        return None, includes
-    sources = {file.namespace: f'include "{_harmless(file.namespace)}"\n' for file in files}
-    try:
-        rules = yara.compile(sources=sources, externals=_EMPTY, include_callback=includes)
-    except yara.Error as error:
-        raise ValueError("; ".join(includes.refused.values()) or _line(str(error))) from error
-    if includes.refused:  # what is left may compile all the same
-        raise ValueError("; ".join(includes.refused.values()))
-    return rules, includes
-
-
-def _harmless(name: str) -> str:
-    return re.sub(r"[^\w .,+@()/-]", "_", name)
-
-
-def _sound(files: tuple[RuleFile, ...]) -> tuple[Any, _Includes, tuple[RuleFile, ...], dict[str, str]]:
-    """The rules of all files that compile, those files, and why each of the others does not."""
-    failed: dict[str, str] = {}
-    try:
-        rules, includes = _compiled(files)
-    except ValueError:
-        for file in files:
-            try:
-                _compiled([file])
-            except ValueError as error:
-                failed[file.namespace] = str(error)
-        files = tuple(file for file in files if file.namespace not in failed)
-        try:
-            rules, includes = _compiled(files)
-        except ValueError as error:
-            raise UsageError(f"rules: each file compiles, but not all of them together ({error}); give fewer") from error
-    return rules, includes, files, failed
-
-
-class Built(Struct, frozen=True):
-    """What is kept of a compilation beside the compiled rules: see `_build`."""
-
-    named: tuple[tuple[str, str], ...]
-    included: dict[str, str]
-    notes: tuple[str, ...]
-    sha256: str = ""
-
-
-def _build(files: tuple[RuleFile, ...], by_name: bool) -> tuple[Any, Built]:
-    """All rules or, `by_name`, those of files that may depend on the name; and which of their rules do depend on it."""
-    if by_name:
-        files = tuple(file for file in files if _may_depend(file.text))
-    rules, includes, files, failed = _sound(files)
-    named: set[tuple[str, str]] = set()
-    undecided: list[str] = []
-    for file in filter(lambda file: _may_depend(file.text), files):
-        names = frozenset(rule.identifier for rule in _compiled([file])[0])
-        try:
-            found = reaching(file.text)
-            if set(conditions(file.text)) != names:
-                raise Undecided("its rules could not be told apart")
-        except Undecided as error:
-            undecided.append(f"{file.namespace}: all its rules are matched for each name anew, since {error}")
-            found = names
-        named |= {(file.namespace, name) for name in found}
-    total = sum(1 for _ in rules) if rules is not None else 0
-    if by_name:
-        notes = [f"{len(named)} rules depend on the file's name or place; YARA {yara.YARA_VERSION}"]
-        asking = (file.namespace for file in files if re.search(r"\b(?:filetype|owner)\b", file.text))
-        notes += [f"{name}: names filetype or owner, which are not known here and given empty" for name in asking]
-    else:
-        notes = [f"{total} rules of {len(files)} files, of which rule-match-named matches {len(named)}; YARA {yara.YARA_VERSION}"]
-    notes += [f"not compiled: {name}: {why}" for name, why in sorted(failed.items())]
-    notes += undecided
-    notes += [
-        f"{file.namespace}: uses the clock (module time): its matches may differ from run to run" for file in files if _clock(file.text)
-    ]
-    warnings = [f"warning: {_line(warning)}" for warning in rules.warnings] if rules is not None else []
-    notes += warnings[:_NOTES]
-    if len(warnings) > _NOTES:
-        notes.append(f"{len(warnings) - _NOTES} more warnings of the compiler are not listed")
-    empty = total - len(named) == 0 if not by_name else not named
-    return (None if empty else rules), Built(tuple(sorted(named)), includes.read, tuple(notes))
-
-
-def _may_depend(text: str) -> bool:
-    return _EXTERNAL.search(text) is not None
-
-
-def _clock(text: str) -> bool:
-    return re.search(r'\bimport\s+"time"', text) is not None
-
-
-def _cached(cache: str, key: str, build: Callable[[], tuple[Any, Built]]) -> tuple[Any, Built]:
-    """Compiled rules out of the cache where they lie there undamaged under their key, else built and put there."""
-    if not cache:
-        return build()
-    path = Path(cache).expanduser() / f"{key}.yarc"
-    with contextlib.suppress(OSError, ValueError, yara.Error):
-        built = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Built)
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == built.sha256 and all(_digest(name) == stated for name, stated in built.included.items()):
-            return (yara.load(file=io.BytesIO(data)) if data else None), built
-    rules, built = build()
-    stream = io.BytesIO()
-    if rules is not None:
-        rules.save(file=stream)
-    built = msgspec.structs.replace(built, sha256=hashlib.sha256(stream.getvalue()).hexdigest())
-    with contextlib.suppress(OSError):  # a cache that cannot be written is none
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _put(path, stream.getvalue())
-        _put(path.with_suffix(".json"), msgspec.json.encode(built))
-    return rules, built
-
-
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-def _prepare(rules: tuple[str, ...], cache: str, by_name: bool) -> Prepared:
+def prepare_content(*, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = "", engine: str = "screened") -> Prepared:
+    """Compile the rules that depend on the content alone. Raises UsageError."""
+    if engine not in _ENGINES:
+        raise UsageError(f"rule-match: engine {engine!r} is none of {', '.join(_ENGINES)}")
     if not rules:
         return Prepared(None, notes=("no rules were given",))
-    files: list[RuleFile] = []
-    inputs: dict[str, str] = {}
-    unread: list[str] = []
-    for root, below, namespace in _found(rules):
-        try:
-            data, text = _read(root / below)
-        except ValueError as error:
-            unread.append(f"not compiled: {namespace}: {error}")
-            continue
-        inputs[namespace] = hashlib.sha256(data).hexdigest()
-        files.append(RuleFile(namespace, str(root), below, text))
-    if not files and not unread:
-        raise UsageError(f"rules: no {' or '.join(sorted(_SUFFIXES))} file is in {', '.join(rules)}")
-    about = [yara.YARA_VERSION, by_name, _digest(__file__), *sorted(inputs.items())]
-    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-    compiled, built = _cached(cache, key, lambda: _build(tuple(files), by_name))
-    for path, digest in built.included.items():
-        inputs[f"included {Path(path).parent.name}/{Path(path).name}"] = digest
-    inputs["namespaces and YARA version"] = key
-    value = Matcher(compiled, frozenset(built.named), by_name) if compiled is not None else None
-    return Prepared(value, inputs, (*unread, *built.notes))
-
-
-def prepare_content(*, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = "") -> Prepared:
-    """Compile the rules that depend on the content alone. Raises UsageError."""
-    return _prepare(rules, cache, by_name=False)
+    made = ready(rules, cache, cast(Engine, engine), by_name=False)
+    sets, about = made.sets, made.about
+    if sets == Sets():
+        return Prepared(None, made.inputs, about.notes)
+    matcher = Matcher(
+        sets=sets,
+        named=frozenset(about.named),
+        screened=frozenset(about.screened),
+        gates=about.gates,
+        screen=yara_x.Scanner(sets.screen) if sets.screen is not None else None,
+        alone=yara_x.Scanner(sets.alone) if sets.alone is not None else None,
+    )
+    return Prepared(matcher, made.inputs, about.notes)
 
 
 def prepare_named(*, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = "") -> Prepared:
     """Compile the rules that depend on the file's name or place. Raises UsageError."""
-    return _prepare(rules, cache, by_name=True)
+    if not rules:
+        return Prepared(None, notes=("no rules were given",))
+    made = ready(rules, cache, "yara", by_name=True)
+    value = Matcher(made.sets, frozenset(made.about.named), by_name=True) if made.sets.full is not None else None
+    return Prepared(value, made.inputs, made.about.notes)
 
 
-# --- matching ---------------------------------------------------------------------------------------------------------------
-
-
-@extractor(version="1.0", prepare=prepare_content)
+@extractor(version="1.1", prepare=prepare_content)
 def rule_match(
-    file: File, matcher: Matcher | None, *, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = ""
+    file: File, matcher: Matcher | None, *, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = "", engine: str = "screened"
 ) -> Iterator[Finding]:
     """Files that match YARA rules by their content.
 
     `rules` are files and folders of rules; `timeout` is seconds for each 64 MiB of content; `cache` is a folder in which compiled rules are
-    kept. Rules that depend on a file's name or place are matched by `rule-match-named`, which takes the same options.
+    kept. `engine` is `screened` (content in which YARA-X finds nothing does not go on to YARA; every match reported is YARA's), `yara`, or
+    `yara-x`. Rules that depend on a file's name or place are matched by `rule-match-named`.
     """
-    if matcher:
-        yield from _matches(file, matcher, _EMPTY, timeout)
+    if matcher is None:
+        return
+    content = _content(file, timeout)
+    found = {(match.namespace, match.rule): match for match in _alone(matcher, content)}
+    cut: list[str] = []
+    seen = _screen(matcher, content)
+    if matcher.screen is None or seen is None or seen or sampled(file.sha256):
+        chosen = [matcher.sets.full]
+    else:
+        chosen = [matcher.sets.always]
+        if matcher.gates and content.beginning().startswith(matcher.gates):
+            chosen.append(matcher.sets.gated)
+    by_yara: dict[Name, Match] = {}
+    for rules_of_one in chosen:
+        if rules_of_one is not None:
+            by_yara |= {(match.namespace, match.rule): match for match in _yara(matcher, rules_of_one, content, NO_EXTERNALS, cut)}
+    for _, match in sorted((found | by_yara).items()):
+        yield _finding(match)
+    _complete(cut)
+    if seen is not None:
+        compare(matcher.screened, by_yara, seen)
 
 
 @extractor(version="1.0", needs=("content", "name", "location"), prepare=prepare_named)
@@ -402,10 +154,15 @@ def rule_match_named(
 ) -> Iterator[Finding]:
     """Files that match YARA rules which depend on the file's name or place, besides its content.
 
-    Options as of `rule-match`.
+    Options as of `rule-match`; these rules are always matched by YARA.
     """
-    if matcher:
-        yield from _matches(file, matcher, externals(file), timeout)
+    if matcher is None:
+        return
+    cut: list[str] = []
+    found = _yara(matcher, matcher.sets.full, _content(file, timeout), externals(file), cut)
+    for match in sorted(found, key=lambda match: (match.namespace, match.rule)):
+        yield _finding(match)
+    _complete(cut)
 
 
 def externals(file: File) -> dict[str, str]:
@@ -414,72 +171,128 @@ def externals(file: File) -> dict[str, str]:
     if layers and layers[-1].kind.startswith(_WINDOWS):
         path = path.replace("/", "\\")
     found = {"filename": file.name, "filepath": path, "extension": posixpath.splitext(file.name)[1].lower()}
-    return _EMPTY | {name: _plain(value) for name, value in found.items()}
+    return NO_EXTERNALS | {name: plain(value) for name, value in found.items()}
 
 
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+def _content(file: File, timeout: int) -> Content:
+    seconds = timeout * (1 + file.size // _TIMED)
+    if file.size <= _IN_MEMORY:
+        return Content(file.read(_IN_MEMORY), "", seconds, timeout)
+    return Content(None, str(file.path()), seconds, timeout)
 
 
-def _matches(file: File, matcher: Matcher, given: dict[str, str], timeout: int) -> Iterator[Finding]:
-    cut: list[str] = []
+# --- YARA-X -----------------------------------------------------------------------------------------------------------------
+
+
+def _screen(matcher: Matcher, content: Content) -> frozenset[Name] | None:
+    """The screened rules that YARA-X finds; `None` where it is not asked, or fails: then YARA is asked."""
+    if matcher.screen is None:
+        return None
+    try:
+        return frozenset((rule.namespace, rule.identifier) for rule in _scan(matcher.screen, content))
+    except (yara_x.ScanError, yara_x.TimeoutError):
+        return None
+
+
+def _alone(matcher: Matcher, content: Content) -> Iterator[Match]:
+    """The matches that YARA-X itself reports."""
+    if matcher.alone is None:
+        return
+    try:
+        rules = _scan(matcher.alone, content)
+    except yara_x.TimeoutError as error:
+        raise _slow("YARA-X", content) from error
+    for rule in rules:
+        meta: Meta = {}
+        for key, value in rule.metadata:
+            meta.setdefault(key, []).append(value if isinstance(value, str | int) else str(value))
+        instances = ((each.offset, pattern.identifier, each.length) for pattern in rule.patterns for each in pattern.matches)
+        first = [Instance(*place, content.part(place[0], place[2])) for place in heapq.nsmallest(_STRINGS, instances)]
+        count = sum(len(pattern.matches) for pattern in rule.patterns)
+        yield Match(rule.namespace, rule.identifier, list(rule.tags), meta, first, count)
+
+
+def _scan(scanner: Any, content: Content) -> Iterable[Any]:
+    scanner.set_timeout(content.seconds)
+    results = scanner.scan(content.data) if content.data is not None else scanner.scan_file(content.path)
+    return cast(Iterable[Any], results.matching_rules)
+
+
+# --- YARA -------------------------------------------------------------------------------------------------------------------
+
+
+def _yara(matcher: Matcher, rules: Any, content: Content, given: dict[str, str], cut: list[str]) -> Iterator[Match]:
+    """The matches that YARA reports; `cut` takes the strings of which it counted no more."""
 
     def warned(kind: int, about: Any) -> int:
         if kind == yara.CALLBACK_TOO_MANY_MATCHES and matcher.reports(about):
             cut.append(f"{about.string} of {about.rule}")
         return int(yara.CALLBACK_CONTINUE)
 
-    content = {"data": file.read(_IN_MEMORY)} if file.size <= _IN_MEMORY else {"filepath": str(file.path())}
     try:
-        found = matcher.rules.match(
-            **content,
+        found = rules.match(
+            **({"data": content.data} if content.data is not None else {"filepath": content.path}),
             externals=given,
-            timeout=timeout * (1 + file.size // _TIMED),
+            timeout=content.seconds,
             fast=False,
             allow_duplicate_metadata=True,
             warnings_callback=warned,
-            console_callback=lambda message: None,
+            console_callback=_unheard,
         )
     except yara.TimeoutError as error:
-        raise LimitExceeded(
-            f"YARA did not end within {timeout} s for each 64 MiB; raise the option timeout, or find the slow rule"
-        ) from error
-    for match in sorted(found, key=lambda match: (match.namespace, match.rule)):
-        if matcher.reports(match):
-            yield _finding(match)
+        raise _slow("YARA", content) from error
+    for match in filter(matcher.reports, found):
+        instances = ((each.offset, string.identifier, each) for string in match.strings for each in string.instances)
+        first = [
+            Instance(offset, name, each.matched_length, each.matched_data[: _EXCERPT + 1])
+            for offset, name, each in heapq.nsmallest(_STRINGS, instances, key=lambda item: item[:2])
+        ]
+        yield Match(match.namespace, match.rule, match.tags, match.meta, first, sum(len(string.instances) for string in match.strings))
+
+
+def _unheard(message: str) -> None:
+    """Takes what a rule prints by the module console."""
+
+
+def _slow(engine: str, content: Content) -> LimitExceeded:
+    return LimitExceeded(f"{engine} did not end within {content.each} s for each 64 MiB; raise the option timeout, or find the slow rule")
+
+
+def _complete(cut: list[str]) -> None:
     if cut:
         raise LimitExceeded(f"YARA counts at most 1,000,000 matches of one string; cut short: {', '.join(sorted(set(cut)))}")
 
 
-def _finding(match: Any) -> Finding:
-    meta = {f"meta_{_line(key)}": _value(value) for key, value in sorted(match.meta.items())}
-    instances = [(instance.offset, string.identifier, instance) for string in match.strings for instance in string.instances]
-    first = heapq.nsmallest(_STRINGS, instances, key=lambda item: item[:2])
+# --- findings ---------------------------------------------------------------------------------------------------------------
+
+
+def _finding(match: Match) -> Finding:
+    meta = {f"meta_{line(key)}": _value(value) for key, value in sorted(match.meta.items())}
     data: dict[str, Value] = {
         "rule": match.rule,
         "namespace": match.namespace,
         "tags": sorted(match.tags),
         **meta,
-        "strings": [f"{name} at {offset} ({each.matched_length}): {_excerpt(each.matched_data)}" for offset, name, each in first],
-        "string_count": len(instances),
+        "strings": [f"{each.name} at {each.offset} ({each.length}): {_excerpt(each.data)}" for each in match.first],
+        "string_count": match.count,
     }
     description = meta.get("meta_description")
     return Finding(
         kind="rule-match",
-        summary=_line(f"{match.rule}: {description}" if isinstance(description, str) and description else match.rule),
+        summary=line(f"{match.rule}: {description}" if isinstance(description, str) and description else match.rule),
         level=_level(match.meta),
         data=data,
-        locator=ByteRange(first[0][0], first[0][2].matched_length) if first else None,
+        locator=ByteRange(match.first[0].offset, match.first[0].length) if match.first else None,
     )
 
 
 def _value(values: list[str | int | bool]) -> Value:
     """One value of a meta field, or the list of them where a rule gives a field more than once."""
-    plain = [_plain(value) if isinstance(value, str) else value for value in values]
-    return plain[0] if len(plain) == 1 else [str(value) for value in plain]
+    clean = [plain(value) if isinstance(value, str) else value for value in values]
+    return clean[0] if len(clean) == 1 else [str(value) for value in clean]
 
 
-def _level(meta: dict[str, list[str | int | bool]]) -> Level:
+def _level(meta: Meta) -> Level:
     for name in ("score", "severity"):
         for value in meta.get(name, []):
             text = str(value).strip().lower()
@@ -496,7 +309,3 @@ def _excerpt(data: bytes) -> str:
     if all(0x20 <= byte < 0x7F for byte in narrow):
         return narrow.decode("ascii") + more
     return data.hex() + more
-
-
-def _line(text: str) -> str:
-    return " ".join(_plain(text).split())[:300]
