@@ -1,0 +1,138 @@
+"""RAR archives that RAR made: stored members come out, the others are listed and named."""
+
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+from forensics.plugins.rar_archive import rar_archive
+
+from forensics.plugin import Corrupt, Locked, Unsupported
+from forensics.testing import unpack
+
+DATA = Path(__file__).parent / "data" / "rar"
+MAGIC4, MAGIC5 = b"Rar!\x1a\x07\x00", b"Rar!\x1a\x07\x01\x00"
+
+
+@pytest.mark.parametrize("name", ["rar3-subdirs", "rar5-subdirs"])
+def test_stored_members_and_folders_come_out_with_their_names(name: str) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar")
+    assert {member.path: data for member, data in members if member.kind == "file"} == {
+        "sub/dir2/file2.txt": b"file2\n",
+        "sub/with space/long fn.txt": b"long fn\n",
+        "sub/üȵĩöḋè/file.txt": b"file\n",
+        "sub/dir1/file1.txt": b"file1\n",
+    }
+    assert sorted(member.path for member, _ in members if member.kind == "directory") == [
+        "sub", "sub/dir1", "sub/dir2", "sub/empty", "sub/with space", "sub/üȵĩöḋè",
+    ]  # fmt: skip
+    assert (findings, error) == ([], None)
+
+
+def test_time_is_local_in_version_3_and_utc_in_version_5() -> None:
+    first = {
+        name: unpack(rar_archive, DATA / f"{name}.rar")[0][0][0].times.modified for name in ("rar3-subdirs", "rar5-subdirs", "rar5-times2")
+    }
+    assert first == {
+        "rar3-subdirs": "2020-07-20T21:01:44",
+        "rar5-subdirs": "2020-07-20T18:01:44.319218821Z",
+        "rar5-times2": "2011-05-10T18:28:47.8993451Z",
+    }
+
+
+def test_encoded_names_are_decoded() -> None:
+    members, _, error = unpack(rar_archive, DATA / "unicode2.rar")
+    assert [(member.path, zlib.crc32(data)) for member, data in members] == [("𝐀𝐁𝐁𝐂.txt", 0x6751FC53), ("уииоотивл.txt", 0x6751FC53)]
+    assert error is None
+
+
+def test_links_say_where_they_point() -> None:
+    unix, _, _ = unpack(rar_archive, DATA / "rar3-symlink-unix.rar")
+    windows, _, _ = unpack(rar_archive, DATA / "rar5-symlink-win.rar")
+    assert {member.path: member.target for member, _ in unix if member.kind == "link"} == {
+        "data_link": "data.txt",
+        "random_link": "../random123",
+    }
+    assert {member.path: member.target for member, _ in windows if member.kind == "link"} == {
+        "links/bad_link": "../../missing",
+        "links/file_link": "../content/file.txt",
+        "links/dir_junction": "/??/C:/Users/User/stuff/content/dir2",
+        "links/dir_link": "../content/dir1",
+    }
+
+
+def test_compressed_member_is_listed_and_said_to_be_unread() -> None:
+    members, findings, error = unpack(rar_archive, DATA / "rar5-crc.rar")
+    assert [(member.path, member.kind, member.size, len(data)) for member, data in members] == [
+        ("stest1.txt", "other", 2048, 0),
+        ("stest2.txt", "file", 2048, 2048),
+    ]
+    assert [(finding.kind, finding.data["unread"]) for finding in findings] == [("unread-members", 1)]
+    assert isinstance(error, Unsupported)
+
+
+def test_member_with_a_comment_in_its_header_is_listed() -> None:
+    members, _, error = unpack(rar_archive, DATA / "rar15-comment.rar")
+    assert [member.path for member, _ in members] == ["FILE1.TXT", "FILE2.TXT"]
+    assert not isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize(("name", "paths"), [("rar5-psw", ["stest1.txt", "stest2.txt"]), ("rar3-comment-psw", ["file1.txt", "file2.txt"])])
+def test_encrypted_members_are_listed_and_named(name: str, paths: list[str]) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar")
+    assert [member.path for member, _ in members] == paths
+    assert [(finding.kind, finding.data["examples"]) for finding in findings] == [("locked-members", paths)]
+    assert isinstance(error, Locked)
+
+
+@pytest.mark.parametrize("name", ["rar5-hpsw", "rar3-comment-hpsw"])
+def test_archive_with_encrypted_names_is_locked(name: str) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar")
+    assert members == []
+    assert [finding.kind for finding in findings] == ["locked-members"]
+    assert isinstance(error, Locked)
+
+
+@pytest.mark.parametrize("name", ["rar3-subdirs", "rar5-subdirs"])
+@pytest.mark.parametrize("share", range(1, 19))
+def test_cut_archive_gives_its_beginning(name: str, share: int) -> None:
+    archive = (DATA / f"{name}.rar").read_bytes()
+    whole = [(member.path, data) for member, data in unpack(rar_archive, archive)[0]]
+    members, _, error = unpack(rar_archive, archive[: len(archive) * share // 20])
+    assert [(member.path, data) for member, data in members[:-1]] == whole[: max(0, len(members) - 1)]
+    assert error is None or isinstance(error, Corrupt | Unsupported)
+
+
+def test_wrong_checksum_is_damage() -> None:
+    archive = (DATA / "rar5-subdirs.rar").read_bytes().replace(b"file2\n", b"fileX\n")
+    members, _, error = unpack(rar_archive, archive)
+    assert members[0][1] == b"fileX\n"
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("name", ["rar3-subdirs", "rar5-symlink-win", "unicode2", "rar15-comment"])
+@pytest.mark.parametrize("seed", range(30))
+def test_flipped_bytes_end_in_no_other_error(name: str, seed: int) -> None:
+    chance = random.Random(f"{name}{seed}")
+    archive = bytearray((DATA / f"{name}.rar").read_bytes())
+    for _ in range(5):
+        archive[chance.randrange(7, len(archive))] = chance.choice((0, 0xFF, chance.randrange(256)))
+    unpack(rar_archive, bytes(archive))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_headers_with_right_checksums_end_in_no_other_error(seed: int) -> None:
+    chance = random.Random(seed)
+    body = bytes([2, chance.choice((0, 1, 2, 3)), *(chance.choice((0, 1, 5, 0x7F, 0x80, 0xFF)) for _ in range(60))])
+    unpack(rar_archive, MAGIC5 + zlib.crc32(bytes([len(body)]) + body).to_bytes(4, "little") + bytes([len(body)]) + body)
+    name = chance.randbytes(30).replace(b"\0", b"", 29)
+    header = b"\x74" + (0x8200).to_bytes(2, "little") + (32 + len(name)).to_bytes(2, "little") + chance.randbytes(19)
+    header += len(name).to_bytes(2, "little") + bytes(4) + name
+    unpack(rar_archive, MAGIC4 + (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little") + header)
+
+
+@pytest.mark.parametrize("content", [b"", b"Rar!", MAGIC4, MAGIC5, MAGIC5 + b"\0" * 7, random.Random(4).randbytes(70_000)])
+def test_garbage_has_no_members(content: bytes) -> None:
+    members, _, error = unpack(rar_archive, content)
+    assert members == []
+    assert error is None or isinstance(error, Unsupported | Corrupt)
