@@ -1,7 +1,9 @@
 """What runs inside a Dask worker: it starts the reading process of a run, and passes units to it. It reads no evidence itself."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,6 +104,16 @@ def end(run: str) -> None:
         process = _hosted.pop(run, None)
     if process:
         process.close()
+
+
+def dask_setup(worker: object) -> None:
+    """For a worker on the examiner's own terminal (Dask's ``preload``): Ctrl-C is the coordinator's to answer, and what Dask prints of its
+    own end is nobody's to read."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _scratch() -> str | None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import signal
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -91,7 +92,8 @@ def connected(place: Where) -> Iterator[Any]:
         warnings.simplefilter("ignore")  # differing versions of Dask's helpers and full ports: nothing an examiner could answer
         try:
             if place.workers is not None:
-                address: Any = leaving.enter_context(_local(distributed, place.workers))
+                with _uninterrupted():
+                    address: Any = leaving.enter_context(_local(distributed, place.workers))
                 security = address.security
             else:
                 address, security = place.address, _security(distributed, place)
@@ -115,7 +117,18 @@ def _local(distributed: Any, workers: int) -> Any:
         memory_limit=0,  # what children use is bounded by the run's own limits
         security=True,
         silence_logs=logging.CRITICAL,
+        preload=["forensics.engine.host"],
     )
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the seconds in which workers start, so that they inherit that it is not for them but for the coordinator."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _security(distributed: Any, place: Where) -> Any:
