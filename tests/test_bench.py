@@ -1,6 +1,7 @@
 """The benchmark's own parts: that it reads each side's output, misses nothing that is missing, and measures whole process trees."""
 
 import json
+import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -13,12 +14,20 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import check
 import environments
 import ewf_chunks
+import exifread
 import found
+import growth_material
+import make_evidence
 import measure
 import pyewf
 import sides
 import table
 from found import Found, Truth
+from PIL import Image
+
+from forensics import index
+from forensics.case import open_case
+from forensics.engine import run
 
 ROOT = Path(__file__).parents[1]
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -145,6 +154,51 @@ def test_a_camera_is_missing_where_the_exif_directories_hold_it_and_named_where_
         "'D70' by exiftool from XMP-tiff, nothing here",
         "'Nikon' here, 'NIKON' by exiftool from IFD0",
     ]
+
+
+# --- making evidence -------------------------------------------------------------------------------------------------------
+
+
+def test_made_photographs_hold_camera_and_time_and_are_the_same_every_time(tmp_path: Path) -> None:
+    make_evidence.main(tmp_path / "one")
+    make_evidence.main(tmp_path / "two")
+    path = tmp_path / "one" / "photos" / "picture 01.jpg"
+    with open(path, "rb") as file:
+        tags = exifread.process_file(file, details=False)
+    assert str(tags["Image Make"]) == "NIKON CORPORATION"
+    assert str(tags["Image Model"]) == "NIKON D70"
+    assert str(tags["EXIF DateTimeOriginal"]) == "2011:02:02 01:01:00"
+    with Image.open(path) as picture:
+        assert picture.size == (8, 8)
+    assert (tmp_path / "two" / "photos" / "picture 01.jpg").read_bytes() == path.read_bytes()
+
+
+def test_a_made_directory_is_whole_to_e2fsck_and_fls(tmp_path: Path) -> None:
+    image = tmp_path / "many.raw"
+    growth_material.huge_directory(image, 20_000)
+    done = subprocess.run(["e2fsck", "-f", "-n", str(image)], capture_output=True, check=False, env=growth_material.PATH)
+    assert done.returncode == 0
+    listed = subprocess.run(["fls", "-r", "-F", str(image)], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert sum("file-" in line for line in listed) == 20_000
+
+
+def test_a_made_sparse_file_has_its_size_and_its_ends(tmp_path: Path) -> None:
+    image = tmp_path / "sparse.raw"
+    growth_material.sparse_file(image, "huge.db", 3 << 30, growth_material.SQLITE)
+    shown = subprocess.run(
+        ["debugfs", "-R", "stat huge.db", str(image)], capture_output=True, text=True, check=True, env=growth_material.PATH
+    )
+    assert "Size: 3221225472" in shown.stdout
+    assert image.stat().st_blocks * 512 < 64 << 20
+
+
+def test_a_made_case_is_one_that_the_index_reads(tmp_path: Path) -> None:
+    growth_material.case_of_records(tmp_path / "case", 1000)
+    case = open_case(tmp_path / "case")
+    run.ensure_index(case)
+    with index.open_index(case.index_path) as held:
+        assert held.counts().records_by_kind == {"phone-number": 333, "photo": 334, "rule-match": 333}
+        assert held.counts().distinct_contents == 1000
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------------

@@ -165,8 +165,8 @@ def ideal(arguments: Arguments, files: Path, log: Path) -> dict[str, dict[str, f
 def others(arguments: Arguments, truth: list[Truth], mine: Found, log: Path, results: Results) -> None:
     """Plaso and Dissect once each on the raw image, against what ours found there; what cannot be installed or run is noted."""
     image = arguments.path("raw")
-    for name, package, work in (("plaso", "plaso", plaso), ("Dissect", "dissect.target", dissect)):
-        made = environments.make(arguments.work / f"env-{name.lower()}", [package, "yara-python"])
+    for name, packages, work in OTHERS:
+        made = environments.make(arguments.work / f"env-{name.lower()}", packages)
         if made.failure:
             results.notes[f"{name}: {made.failure}"] = None
             continue
@@ -206,6 +206,12 @@ def dissect(made: environments.Environment, image: Path, out: Path, log: Path) -
     used = measure.run(sides.dissect(made, image), log=log, stdout=out / "files.jsonl")
     with open(out / "files.jsonl", encoding="utf-8", errors="surrogateescape") as file:
         return used, found.of_lines(file)
+
+
+OTHERS = (
+    ("plaso", ("plaso", "yara-python"), plaso),
+    ("Dissect", ("dissect.target", "dissect.extfs", "dissect.fat", "yara-python"), dissect),
+)
 
 
 # --- what was asked for ----------------------------------------------------------------------------------------------------

@@ -20,11 +20,11 @@ def main(image: str, rules_dir: str) -> None:
     rules = yara.compile(filepaths={f"r{n}": str(path) for n, path in enumerate(sorted(Path(rules_dir).rglob("*.yara")))})
     failed = 0
     for system in Target.open(image).filesystems:
-        for where, _, files in system.walk_ext("/"):
+        for _, _, files in system.walk_ext("/"):
             for entry in files:
                 if entry.is_symlink():
                     continue
-                path = f"{where[-1].path if where else ''}/{entry.name}"
+                path = entry.path
                 try:
                     with entry.open() as stream:
                         data = stream.read()

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Builds the benchmark image: MBR with NTFS + ext4 + FAT32, tens of thousands of live files, some hundreds deleted,
 # and its compressed E01 copy, out of files of the machine it runs on and a folder of test evidence (photographs, documents, artefacts).
-# usage: make_image.sh OUTDIR [SIZE_MB=2048]        env: WITH_E01=0 skips the E01; FORENSICS_EVIDENCE names the folder of test evidence
+# usage: make_image.sh OUTDIR [SIZE_MB=2048]        env: WITH_E01=0 skips the E01; FORENSICS_EVIDENCE names the folder of test evidence,
+#                                                   in whose stead make_evidence.py makes some where there is none
 # needs (Debian): ntfs-3g mtools dosfstools e2fsprogs fdisk ewf-tools sleuthkit python3; root and /dev/fuse for NTFS
 # writes OUTDIR/bench.raw, bench.E01, truth.jsonl (fs, path, bytes, sha256, state) and bench.raw.sha256
 set -euo pipefail
 OUT=${1:?usage: make_image.sh OUTDIR [SIZE_MB]}; SIZE=${2:-2048}
-HERE=$(cd "$(dirname "$0")" && pwd); EV=$(cd "${FORENSICS_EVIDENCE:-$HERE/../../../shared/evidence}" && pwd)
-W=$(mktemp -d); MNT=$W/mnt; mkdir -p "$OUT" "$MNT" "$W/ext" "$W/fat"
+HERE=$(cd "$(dirname "$0")" && pwd)
+W=$(mktemp -d); EV=${FORENSICS_EVIDENCE:-$HERE/../../../shared/evidence}; MNT=$W/mnt; mkdir -p "$OUT" "$MNT" "$W/ext" "$W/fat"
 trap 'mountpoint -q "$MNT" && umount "$MNT"; rm -rf "$W"' EXIT
 N_MB=$((SIZE*40/100)); E_MB=$((SIZE*33/100)); F_MB=$((SIZE*25/100))
 cpx(){ local d=$1; shift; mkdir -p "$d"; for f in "$@"; do [ -e "$f" ] && cp -rL --no-preserve=mode,ownership "$f" "$d/" 2>/dev/null || true; done; }
@@ -31,6 +32,7 @@ for pattern in sys.argv[3:]:
                 os.makedirs(os.path.dirname(dst), exist_ok=True); shutil.copyfile(src, dst); used += size + 1024
 PY
 }
+if [ -d "$EV" ]; then EV=$(cd "$EV" && pwd); else EV=$W/evidence; python3 "$HERE/make_evidence.py" "$EV"; fi
 echo "1/5 NTFS ${N_MB} MiB"
 truncate -s ${N_MB}M "$W/ntfs.img"; mkntfs -q -F -L WINDOWS -s 512 -c 4096 -p 2048 -H 255 -S 63 "$W/ntfs.img" >/dev/null 2>&1
 ntfs-3g "$W/ntfs.img" "$MNT"; U="$MNT/Users/alice"
