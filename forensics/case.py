@@ -143,15 +143,25 @@ def create(
     except CaseError as error:
         raise UsageError(str(error)) from error
     with _writing(folder):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not (folder.is_dir() and _half_made(folder)):
             raise CaseError(f"{folder}: is not an empty folder; name one that does not exist yet, or open the case that it holds")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in FOLDERS:
-            (folder / name).mkdir(mode=0o700)
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
         body = {"case_id": info.case_id, "tool": __version__, "format": settings.FORMAT}
-        custody.append(folder, "created", object=info.case_id or folder.name, body=body, by=by, at=moment)
+        name = info.case_id or folder.name
+        if custody.head(folder)[0]:
+            custody.append(folder, "interrupted", object=name, body={"what": "the making of the case"}, by=by, at=moment)
+        else:
+            custody.append(folder, "created", object=name, body=body, by=by, at=moment)
         _write(folder / SETTINGS, text)  # last: what has no case.toml is no case
     return Case(folder, parsed)
+
+
+def _half_made(folder: Path) -> bool:
+    """Whether a folder is empty, or holds what `create` makes before it writes `case.toml`: then it was ended in between."""
+    ours = {*FOLDERS, custody.BODIES.parts[0], custody.LOG, f".{SETTINGS}.part"}
+    return all(path.name in ours for path in folder.iterdir()) and not any(any(folder.glob(f"{name}/*")) for name in FOLDERS)
 
 
 def open_case(folder: Path) -> Case:

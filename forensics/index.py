@@ -109,7 +109,8 @@ def add_run(path: Path, run: RunInfo, segments: Iterable[Path]) -> None:
         with contextlib.closing(sqlite3.connect(path)) as index, index:
             index.execute("PRAGMA synchronous = OFF")  # derived: a crash costs a rebuild, nothing else
             index.execute("PRAGMA temp_store = FILE")
-            _Builder(index, run).build(sorted(segments))
+            # what analysers found last: it stands where the records stand that it derives from
+            _Builder(index, run).build(sorted(segments, key=lambda path: (path.name.startswith("analysis-"), path)))
         with contextlib.closing(sqlite3.connect(path)) as index, index:
             index.executescript(_INDEXES)
             index.execute("UPDATE runs SET digest = ? WHERE run = ?", (_run_digest(index, run.run), run.run))

@@ -55,16 +55,17 @@ class Described(Struct, frozen=True):
 
 
 class OpenedInfo(Struct, frozen=True):
-    """Answer to ``open``: how many file systems an exhibit has, and whether it is an image."""
+    """Answer to ``open``: how many file systems an exhibit has, whether it is an image, and the bytes of each of the image's files."""
 
     file_systems: int
     is_image: bool
     format: str
+    sizes: tuple[int, ...] = ()
 
 
 class Task(Struct, frozen=True, omit_defaults=True):
     """What a child is to do. `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1
-    where a walk is done again."""
+    where a walk is done again. `sizes` are the bytes of the files of each exhibit's image, as they were when it was first opened."""
 
     what: str
     exhibit: str = ""
@@ -73,6 +74,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
     start: int = 0
     deaths: tuple[Death, ...] = ()
     unit: msgspec.Raw = msgspec.Raw(b"null")
+    sizes: dict[str, tuple[int, ...]] = {}
 
 
 _task = msgspec.json.Decoder(Task).decode
@@ -135,7 +137,6 @@ class _Service:
     def __init__(self, setup: Setup, folder: Path, status: Status, progress: Callable[[int], None]) -> None:
         self._setup, self._folder, self._status, self._progress = setup, folder, status, progress
         self._opened: dict[str, Opened] = {}
-        self._sizes: dict[str, tuple[int, ...]] = {}
         self._tools: tuple[tuple[Tool, ...], tuple[Fault, ...]] | None = None
         self._examiner: Examiner | None = None
         self._held: sandbox.Held | None = None
@@ -159,9 +160,9 @@ class _Service:
                 self._sign(exhibit)
                 yield from self._examine(task, unit) if unit else self._look(task)
             except EvidenceError:
-                self._still_there(exhibit)
+                self._still_there(exhibit, task)
                 raise
-            self._still_there(exhibit)
+            self._still_there(exhibit, task)
 
     def _look(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
         """Open, measure or walk an exhibit."""
@@ -193,18 +194,17 @@ class _Service:
                 self._sign(exhibit)
             yield item
 
-    def _still_there(self, exhibit: str) -> None:
-        """Raise Gone where a file of the image is missing, or has another size than when it was opened."""
+    def _still_there(self, exhibit: str, task: Task) -> None:
+        """Raise Gone where a file of the image is missing, or has another size than when it was first opened."""
         path = Path(self._setup.exhibits[exhibit])
         again = "put it back and run the same command to go on"
         if not path.exists():
             raise Gone(f"{path}: the image is gone; {again}")
         opened = self._opened.get(exhibit)
-        if opened is None or opened.image is None:
+        if exhibit not in task.sizes or opened is None or opened.image is None:
             return
-        for file, size in zip(opened.image.files, self._sizes[exhibit], strict=True):
-            if _size(file) != size:
-                raise Gone(f"{file}: is gone, or has another size than the {size} bytes with which it was opened; {again}")
+        if tuple(map(_size, opened.image.files)) != task.sizes[exhibit]:
+            raise Gone(f"{path}: a file of the image is gone, or has another size than when it was opened; {again}")
 
     def _equip(self) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
         if self._tools is None:
@@ -222,9 +222,7 @@ class _Service:
 
     def _exhibit(self, exhibit: str) -> Opened:
         if exhibit not in self._opened:
-            opened = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
-            self._sizes[exhibit] = tuple(map(_size, opened.image.files)) if opened.image is not None else ()
-            self._opened[exhibit] = opened
+            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
         return self._opened[exhibit]
 
     def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:
@@ -232,7 +230,9 @@ class _Service:
         lines = b"".join([*map(segment.encode, opened.layers), *map(segment.encode, opened.faults)])
         if lines:
             yield b"L", DONE.pack(0, 0) + lines
-        info = OpenedInfo(len(opened.file_systems), opened.image is not None, opened.image.format if opened.image else "folder")
+        image = opened.image
+        sizes = tuple(map(_size, image.files)) if image is not None else ()
+        info = OpenedInfo(len(opened.file_systems), image is not None, image.format if image is not None else "folder", sizes)
         yield b"J", msgspec.json.encode(info)
 
     def _examine(self, task: Task, unit: plan.Unit) -> Iterator[tuple[bytes, bytes]]:

@@ -238,6 +238,7 @@ class Crew:
         if job.task.what in ("describe", "examine") and (entry == NO_ENTRY or plugin == IDLE):
             self._deaths += 1
         if self._deaths > DEATHS + 2 * self._number:
+            job.abandon()
             raise EngineError(
                 f"{self._deaths} processes in a row ended before they read a file ({message}){self._last_words()}; what was done is kept: "
                 "mend the machine (memory, disk) or leave out the plugin added last, and run the same command"

@@ -277,6 +277,7 @@ class _Run:
         self._entries = self._entries_total = self._bytes = self._bytes_total = self._faults = 0
         self._shown = 0.0
         self._failed: dict[str, str] = {}
+        self._sizes: dict[str, tuple[int, ...]] = {}
 
     def go(self) -> Outcome:
         """All phases, each skipped where it is done already."""
@@ -354,6 +355,8 @@ class _Run:
                     opened = msgspec.json.decode(job.answer, type=OpenedInfo)
                 segment.write_whole(self._folder / "plan" / f"opened-{number}.json", msgspec.json.encode(opened))
                 found[exhibit] = opened
+            if found[exhibit].sizes:
+                self._sizes[exhibit] = found[exhibit].sizes
             if found[exhibit].format == NOT_OPENED:
                 self._failed[exhibit] = _why(self._path(f"open-{number}"))
         return found
@@ -366,7 +369,9 @@ class _Run:
         for number, exhibit in enumerate(self._info.exhibits):
             path = self._path(f"{phase}-{number}")
             if not path.exists():
-                jobs.append(Job(Task("measure", exhibit, phase=phase), path, place=f"{escape(exhibit, separators=True)}:"))
+                jobs.append(
+                    Job(Task("measure", exhibit, phase=phase, sizes=self._sizes), path, place=f"{escape(exhibit, separators=True)}:")
+                )
                 with contextlib.suppress(OSError):
                     self._bytes_total += Path(self._images[exhibit]).stat().st_size
         self._crew.work(jobs, self._moved)
@@ -401,7 +406,7 @@ class _Run:
             for system in range(systems[exhibit].file_systems):
                 units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
                 if not units.exists():
-                    task = Task("plan", exhibit, file_system=system)
+                    task = Task("plan", exhibit, file_system=system, sizes=self._sizes)
                     jobs.append(Job(task, self._path(f"walk-{number}-{system}"), units, place=f"{escape(exhibit, separators=True)}:"))
         self._crew.work(jobs, self._moved)
 
@@ -426,7 +431,7 @@ class _Run:
         def jobs() -> Iterator[Job]:
             for name, raw in self._units():
                 if not self._path(name).exists():
-                    yield Job(Task("examine", unit=msgspec.Raw(raw)), self._path(name))
+                    yield Job(Task("examine", unit=msgspec.Raw(raw), sizes=self._sizes), self._path(name))
 
         (self._cluster or self._crew).work(jobs(), self._moved)
 
