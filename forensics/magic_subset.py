@@ -36,6 +36,7 @@ _NEVER = struct.pack("<HBBBBB", 0, 0, 0, ord("="), 1, _STRING)  # a string test 
 
 # Bytes that make libmagic take a content for no text (src/encoding.c, `text_chars`).
 _NOT_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
+_UTF8 = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # libmagic tests such a text as UTF-8: its words do not stand in the bytes
 _TOKEN = re.compile(
     rb"(?P<set>\[\^?\]?(?:\[:[a-z]+:\]|[^\]])*\])|(?P<quantifier>[*+?]|\{[0-9]+(?:,[0-9]*)?\})|(?P<open>\()|(?P<close>\))"
@@ -74,7 +75,7 @@ class TextDatabase:
 
     def fit(self, text: bytes) -> None:
         """Switch on the tests whose sign stands in `text`, and off the others."""
-        begin = text[:_WINDOW]
+        begin = text[:_WINDOW].removeprefix(_UTF8)  # as libmagic does, so that a line begins after it
         found = set(self._signs.Match(begin) or ())
         if len(self._tests) in found:
             found.remove(len(self._tests))
