@@ -281,7 +281,7 @@ class _Run:
 
     def go(self) -> Outcome:
         """All phases, each skipped where it is done already."""
-        for part in self._segments.glob(".*.part"):
+        for part in self._folder.rglob(".*.part"):
             part.unlink()
         self._plugins()
         systems = self._open()
