@@ -79,6 +79,8 @@ class Examiner:
         reason = outside(self._scope, location.path, entry.times)
         if reason is None and entry.content == "reallocated":
             reason = "its content now belongs to another file"
+        if reason is None and entry.content == "unknown" and not entry.size:
+            reason = "nothing says any more how large its content was, and where it lay"
         if reason is not None:
             yield Examined(entry=entry, outcome="skipped", reason=reason)
             return

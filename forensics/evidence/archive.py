@@ -25,8 +25,6 @@ from forensics.location import Layer, Location, decode, encode, escape
 from forensics.model import Entry, EntryKind, Fault, LayerInfo, Times
 
 _ZIP_NAMES = {".zip", ".ufdr", ".clbx"}
-_TAR_NAMES = {".tar"}
-_GZIP_NAMES = {".tgz", ".gz"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, tarfile.TarError, ValueError, struct.error)
@@ -51,20 +49,24 @@ def _file(source: Source) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(SourceFile(source), 1 << 20))
 
 
-def open_archive(exhibit: str, path: Path, source: Source) -> FileSystem | None:
-    """The members of an archive, `None` where it is none by its name and its first bytes. Raises Corrupt where it has no readable list.
+def is_archive(path: Path, source: Source) -> bool:
+    """Whether it is an archive, by its name and its first bytes. The name counts because many a document is a zip archive too."""
+    return _kind(path, source) is not None
 
-    The name counts because many a document is a zip archive too.
-    """
-    head = source.read(0, 512)
-    suffix = path.suffix.lower()
-    if suffix in _ZIP_NAMES and head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _Zip(exhibit, source)
-    if suffix in _TAR_NAMES and head.startswith(b"ustar", 257):
-        return _Tar(exhibit, source, "tar")
-    if (suffix == ".tgz" or path.name.lower().endswith(".tar.gz")) and head.startswith(b"\x1f\x8b"):
-        return _Tar(exhibit, source, "tar-gz")
-    return None
+
+def open_archive(exhibit: str, path: Path, source: Source) -> FileSystem:
+    """The members of an archive. Raises Corrupt where its list of members cannot be read."""
+    kind = _kind(path, source)
+    return _Zip(exhibit, source) if kind == "zip" else _Tar(exhibit, source, kind or "tar")
+
+
+def _kind(path: Path, source: Source) -> str | None:
+    head, name = source.read(0, 512), path.name.lower()
+    if path.suffix.lower() in _ZIP_NAMES and head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if name.endswith(".tar") and head.startswith(b"ustar", 257):
+        return "tar"
+    return "tar-gz" if name.endswith((".tgz", ".tar.gz")) and head.startswith(b"\x1f\x8b") else None
 
 
 class _Archive:

@@ -87,7 +87,7 @@ _READ = (
     _Format(0, vmdk.SPARSE, vmdk.open_vmdk),
     _Format(0, vmdk.ESX_SPARSE, vmdk.open_vmdk),
     _Format(0, vmdk.DESCRIPTOR, vmdk.open_vmdk),
-    _Format(0, qcow.MAGIC, qcow.open_qcow),
+    _Format(0, qcow.MAGIC, lambda path: qcow.open_qcow(path, open_image)),
     _Format(0, vhd.COOKIE_X, vhd.open_vhd),
     _Format(0, vhd.COOKIE, vhd.open_vhd),
     _Format(-512, vhd.COOKIE, vhd.open_vhd),

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from forensics.errors import EvidenceError, Locked, Unsupported
+from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import archive, bitlocker, core_storage, limits, luks, lvm, shadow, signatures, wide
 from forensics.evidence.apple_image import is_sparse_bundle, open_sparse_bundle
 from forensics.evidence.filesystem import FileSystem, Stream
@@ -184,8 +184,8 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS) -> Opened:
         return Opened(None, (folder,), (folder.info,))
     image = open_sparse_bundle(path) if path.is_dir() else open_image(path)
     try:
-        if image.format == "raw" and (members := archive.open_archive(exhibit, path, image)) is not None:
-            return Opened(image, (members,), (members.info,))
+        if image.format == "raw" and archive.is_archive(path, image):
+            return _archive(exhibit, path, image)
         search = _search(exhibit, image, keys)
         strange = image.size >= _HEAD and mime_of(image.read(0, _HEAD)) == UNKNOWN
     except EvidenceError:
@@ -196,6 +196,17 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS) -> Opened:
     image.close()
     one = FileSystemOfOne(exhibit, path)
     return Opened(None, (one,), (one.info, *search.layers) if strange else (one.info,), tuple(search.faults) if strange else ())
+
+
+def _archive(exhibit: str, path: Path, image: Image) -> Opened:
+    """The members of an archive; the archive as one file, and a fault, where its list of members cannot be read."""
+    try:
+        members = archive.open_archive(exhibit, path, image)
+    except Corrupt as error:
+        image.close()
+        one = FileSystemOfOne(exhibit, path)
+        return Opened(None, (one,), (one.info,), (Fault(location=one.info.location, kind="corrupt", message=str(error)),))
+    return Opened(image, (members,), (members.info,))
 
 
 def _search(exhibit: str, image: Image, keys: Keys) -> _Search:

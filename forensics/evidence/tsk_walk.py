@@ -38,6 +38,7 @@ _DOTS = (b".", b"..")
 _STRANGE = Times()  # times that no calendar holds
 _MAIN = (DEFAULT, HFS_DATA)
 _PLACED = ("file", "directory", "virtual")
+_NO_SIZE = "how large its own content was is not known"
 _LABEL = b" (Volume Label Entry)"
 _FAST_LINK = 60  # ext4: a shorter target stands in the inode in place of block addresses (struct ext4_inode.i_block)
 
@@ -376,7 +377,7 @@ class Walk:
         """
         allocated = bool(int(meta.flags) & ALLOCATED)
         if allocated and address in self._live:
-            return self.place(address, None), "its metadata is that of a file that is there"
+            return self.place(address, None), f"its metadata is that of a file that is there; {_NO_SIZE}"
         if not self._ntfs:
             return None
         was, now = int(name.meta_seq), int(meta.seq)
@@ -384,7 +385,7 @@ class Walk:
             return None
         return self._location(
             "", str(address)
-        ), f"its record was used again, by a file that is deleted too (use {now} of it, the name is of use {was})"
+        ), f"its record was used again, by a file that is deleted too (use {now} of it, the name is of use {was}); {_NO_SIZE}"
 
     # --- entries -------------------------------------------------------------------------------------------------------------
 

@@ -69,29 +69,20 @@ def test_volumes_are_where_mmls_says_and_with_the_gaps_cover_the_medium(evidence
     assert reached == opened.image.size
 
 
-@pytest.mark.parametrize("image", ["luks1.E01", "lvm.E01", "xfs.E01", "apfs.raw", "fs.multiple.E01"])
-def test_what_is_recognised_and_not_read_is_named_and_is_a_fault(evidence: Path, image: str) -> None:
-    kind = {"luks1.E01": "luks1", "lvm.E01": "lvm2", "xfs.E01": "xfs", "apfs.raw": "apfs", "fs.multiple.E01": "btrfs"}[image]
+@pytest.mark.parametrize(("image", "kind", "fault"), [("luks1.E01", "luks1", "locked"), ("fs.multiple.E01", "btrfs", "unsupported")])
+def test_what_is_recognised_and_not_read_is_named_and_is_a_fault(evidence: Path, image: str, kind: str, fault: str) -> None:
     opened = open_exhibit("1", evidence / "images" / image)
     (layer,) = [layer for layer in opened.layers if layer.kind == kind]
-    (fault,) = opened.faults
+    (said,) = opened.faults
     assert not layer.examined
     assert layer.reason
-    assert fault.location == layer.location
-    assert fault.kind == ("locked" if kind == "luks1" else "unsupported")
+    assert (said.location, said.kind) == (layer.location, fault)
 
 
 def test_locations_of_layers_parse_back(evidence: Path) -> None:
-    for image in ("gpt.raw", "mbr.raw", "fs.multiple.E01", "luks1.E01", "vss.E01"):
+    for image in ("gpt.raw", "mbr.raw", "fs.multiple.E01", "luks1.E01", "vss.E01", "lvm.E01", "apfs.raw"):
         for layer in open_exhibit("2026-1", evidence / "images" / image).layers:
             assert str(Location.parse(layer.location)) == layer.location
-
-
-def test_shadow_copies_of_ntfs_are_a_layer_that_is_not_examined(evidence: Path) -> None:
-    opened = open_exhibit("1", evidence / "images/vss.E01")
-    assert rows(opened) == [("1:ntfs:", "ntfs", True), ("1:ntfs:vss:", "vss", False)]
-    assert [fault.location for fault in opened.faults] == ["1:ntfs:vss:"]
-    assert not open_exhibit("1", evidence / "images/ntfs.raw").faults
 
 
 def test_logical_partitions_are_found_in_the_extended_one(tmp_path: Path) -> None:
@@ -129,7 +120,7 @@ def test_a_lost_partition_table_is_read_from_its_backup_and_said_to_be_damaged(t
     assert [layer.offset for layer in opened.layers if ":volume@" in layer.location] == [MIB]
 
 
-def test_a_volume_with_two_file_systems_is_ambiguous_and_names_both(tmp_path: Path) -> None:
+def test_a_volume_with_two_file_systems_has_both_examined_and_named(tmp_path: Path) -> None:
     need("mke2fs", "mkfs.vfat")
     image = tmp_path / "both.raw"
     run("mkfs.vfat", "-C", "-F", "16", "-R", "32", "-s", "4", image, "16384")
@@ -137,11 +128,10 @@ def test_a_volume_with_two_file_systems_is_ambiguous_and_names_both(tmp_path: Pa
     run("mke2fs", "-q", "-F", "-t", "ext2", "-b", "1024", image, "16M")
     write(image, 0, boot)  # ext leaves the first kilobyte alone
     opened = open_exhibit("1", image)
-    assert rows(opened) == [("1:ambiguous:", "ambiguous", False)]
-    (fault,) = opened.faults
-    assert fault.kind == "unsupported"
-    assert "EXT2/3/4 or FAT" in fault.message
-    assert opened.file_systems == ()
+    assert rows(opened) == [("1:fat16:", "fat16", True), ("1:ext2:", "ext2", True)]
+    assert all("EXT2/3/4 or FAT" in (layer.description or "") for layer in opened.layers)
+    assert [system.info.kind for system in opened.file_systems] == ["fat16", "ext2"]
+    assert any("/lost+found" in item.location for item in opened.file_systems[1].walk())
 
 
 def test_a_hybrid_iso_image_is_examined_as_iso_and_by_its_partition_table(tmp_path: Path) -> None:
@@ -166,7 +156,8 @@ def test_each_signature_is_told_in_a_partition(tmp_path: Path, signature: signat
     write(image, MIB + at, mark)
     opened = open_exhibit("1", image)
     (layer,) = [layer for layer in opened.layers if ":volume@" in layer.location]
-    assert (layer.kind, layer.examined) == (signature.kind, False)
+    kind = "apfs-container" if signature.kind == "apfs" else signature.kind
+    assert (layer.kind, layer.examined) == (kind, False)
     assert [fault.kind for fault in opened.faults] == [signature.state]
 
 
@@ -215,18 +206,12 @@ def test_a_raw_file_of_no_known_type_is_one_file_and_a_fault(tmp_path: Path) -> 
 def test_no_file_of_evidence_is_taken_for_a_medium(evidence: Path) -> None:
     folders = ("artefacts", "barcodes", "documents", "malformed", "mrz", "photos", "yara")
     paths = [path for folder in folders for path in (evidence / folder).rglob("*") if path.is_file() and path.stat().st_size]
-    for path in sorted(path for path in paths if path.suffix != ".E01"):
+    for path in sorted(path for path in paths if path.suffix not in (".E01", ".zip")):
         try:
             opened = open_exhibit("1", path)
         except Unsupported:
             continue
         assert opened.layers[0].kind == "file", path
-
-
-def test_an_image_format_that_is_not_read_is_refused_with_advice(evidence: Path) -> None:
-    for name in ("ext2.vmdk", "ext2.qcow2", "ext2.vhd", "Base-Linear.aff4", "hfsplus_zlib.dmg"):
-        with pytest.raises(Unsupported, match="convert it"):
-            open_exhibit("1", evidence / "images" / name)
 
 
 def test_layers_beyond_the_bound_are_a_fault(evidence: Path, monkeypatch: pytest.MonkeyPatch) -> None:

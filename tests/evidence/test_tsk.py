@@ -80,7 +80,7 @@ def run(*command: str | Path) -> None:
 def test_every_name_that_fls_lists_is_walked_with_its_content(evidence: Path, image: str) -> None:
     expected = json.loads((evidence / "expected" / f"{image.replace('/', '__')}.json").read_text())
     opened = open_exhibit("1", evidence / image)
-    systems = {system.info.offset // 512: system for system in opened.file_systems}
+    systems = {system.info.offset // 512: system for system in opened.file_systems if ":vss@" not in system.info.location}
     facts = {each["start_sector"]: each for each in expected["tsk_filesystems"]}
     assert sorted(systems) == [start for start, each in sorted(facts.items()) if "files" in each]
     for start, system in systems.items():
@@ -149,7 +149,7 @@ def test_fat_times_do_not_depend_on_the_time_zone_of_the_process(evidence: Path,
 
 
 def test_ntfs_symbolic_link_keeps_its_target(evidence: Path) -> None:
-    (system,) = open_exhibit("1", evidence / "images/vss.E01").file_systems
+    system = open_exhibit("1", evidence / "images/vss.E01").file_systems[0]
     assert (listed(system)["/a_link"].target or "").endswith(r"x:\\a_directory\\another_file")  # escaped, as locations are
 
 
