@@ -49,33 +49,55 @@ _NUMBERS: dict[str, tuple[int, Literal["big", "little"]]] = {
 }
 
 
-def beginning(rule: RuleText) -> bytes:
-    """The bytes with which content must begin for the rule to match (``uint16(0) == 0x5A4D and ...``); empty where it states none."""
-    for part in _conjuncts(rule.condition):
-        words = [token.part for token in part]
-        if len(words) == 6 and words[0] in _NUMBERS and words[1:5] == ["(", "0", ")", "=="] and _CONSTANT.fullmatch(words[5]):
-            size, order = _NUMBERS[words[0]]
-            value = int(words[5], 16 if words[5].startswith("0x") else 10)
-            if value < 1 << (8 * size - (not words[0].startswith("u"))):
-                return value.to_bytes(size, order)
-        if words[:2] == ["pe", "."] and words[2] in _UNDEFINED and not any(token.kind == "word" for token in part[3:]):
-            return b"MZ"  # of what is no PE file these are undefined, and so is what compares them
-    return b""
+def beginnings(rule: RuleText) -> frozenset[bytes]:
+    """The bytes with one of which content must begin for the rule to match (``uint16(0) == 0x5A4D and ...``); none where any may."""
+    return _beginnings(rule.condition)
 
 
-def _conjuncts(condition: tuple[Token, ...]) -> Iterator[list[Token]]:
-    """The parts of a condition that must all hold; none where an ``or`` stands outside of parentheses."""
+def _beginnings(tokens: tuple[Token, ...]) -> frozenset[bytes]:
+    while len(tokens) > 2 and tokens[0].part == "(" and _closing(tokens) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    choices = _parts(tokens, "or")
+    if len(choices) > 1:
+        found = [_beginnings(choice) for choice in choices]
+        return frozenset().union(*found) if all(found) else frozenset()
+    terms = _parts(tokens, "and")
+    if len(terms) > 1:
+        return next(filter(None, map(_beginnings, terms)), frozenset())
+    words = [token.part for token in tokens]
+    if len(words) == 6 and words[0] in _NUMBERS and words[1:5] == ["(", "0", ")", "=="] and _CONSTANT.fullmatch(words[5]):
+        size, order = _NUMBERS[words[0]]
+        value = int(words[5], 16 if words[5].startswith("0x") else 10)
+        if value < 1 << (8 * size - (not words[0].startswith("u"))):
+            return frozenset({value.to_bytes(size, order)})
+    # Of what is no PE file the fields of module pe are undefined, and so is what compares them; there is nothing to loop over.
+    field = tokens[7:8] if words[:2] == ["for", "any"] and words[3:5] == ["in", "("] and words[6:7] == [".."] else tokens[:1]
+    if [token.part for token in field] == ["pe"]:
+        at = tokens.index(field[0])
+        if words[at + 2] in _UNDEFINED and (at or not any(token.kind == "word" for token in tokens[3:])):
+            return frozenset({b"MZ"})
+    return frozenset()
+
+
+def _closing(tokens: tuple[Token, ...]) -> int:
+    """The place of the parenthesis that closes the one at the beginning."""
     depth = 0
-    parts: list[list[Token]] = [[]]
-    for token in condition:
+    for place, token in enumerate(tokens):
+        depth += (token.part == "(") - (token.part == ")")
+        if depth == 0:
+            return place
+    return len(tokens)
+
+
+def _parts(tokens: tuple[Token, ...], word: str) -> list[tuple[Token, ...]]:
+    """The parts of a condition between a word that stands outside of parentheses."""
+    depth, begin, parts = 0, 0, []
+    for place, token in enumerate(tokens):
         depth += (token.part in ("(", "[")) - (token.part in (")", "]"))
-        if depth == 0 and token.part == "or":
-            return
-        if depth == 0 and token.part == "and":
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    yield from parts
+        if depth == 0 and token.kind == "word" and token.part == word:
+            parts.append(tokens[begin:place])
+            begin = place + 1
+    return [*parts, tokens[begin:]]
 
 
 def unscreened(rule: RuleText, rules: frozenset[str]) -> str:
@@ -162,7 +184,7 @@ def _condition(rule: RuleText, rules: frozenset[str]) -> Iterator[str]:
         elif token.kind == "string" and token.part[0] == "!":
             yield "the length of a match"
         elif token.kind == "word" and token.part not in _WORDS and token.part not in rules:
-            yield f"{token.part}"
+            yield token.part
         elif token.kind == "other" and token.part not in _OTHERS:
             yield f"operator {token.part}"
         elif token.part == "of" and not (before in ("all", "any", "none") or (before.isdecimal() and int(before) > 0)):

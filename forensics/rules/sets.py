@@ -20,7 +20,7 @@ import yara_x
 from msgspec import Struct
 
 from forensics.rules.compiling import X_MODULES, by_yara, by_yara_x, line, names, sound
-from forensics.rules.constructs import beginning, unscreened
+from forensics.rules.constructs import beginnings, unscreened
 from forensics.rules.source import RuleFile
 from forensics.rules.text import EXTERNALS, Text, Undecided, parse
 
@@ -212,12 +212,12 @@ def _screened(sets: Sets, files: tuple[RuleFile, ...], named: frozenset[Name]) -
         rest = [
             name for name, rule in text.rules.items() if "private" not in rule.modifiers and (file.namespace, name) not in compiled | named
         ]
-        begins = {name: beginning(text.rules[name]) for name in rest}
+        begins = {name: beginnings(text.rules[name]) for name in rest}
         for part, wanted in ((gated, [name for name in rest if begins[name]]), (always, [name for name in rest if not begins[name]])):
             if wanted:
                 part.append(_only(file, text, wanted))
                 counts["gated" if part is gated else "always"] += len(wanted)
-        gates |= {begin for begin in begins.values() if begin}
+        gates |= frozenset().union(*begins.values())
     notes = tuple(_reasons(reasons, counts, gates))
     sets = msgspec.structs.replace(sets, screen=screen, always=by_yara(always)[0], gated=by_yara(gated)[0])
     return sets, About(screened=tuple(sorted(compiled)), gates=tuple(sorted(gates)), notes=notes)

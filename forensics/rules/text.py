@@ -15,7 +15,7 @@ _TOKEN = re.compile(
       | (?P<text>"(?:[^"\\\n]|\\.)*")
       | (?P<regex>/(?!\*)(?:[^/\\\n]|\\.)+/[is]*)
       | (?P<number>[0-9][A-Za-z0-9]*(?:\.[0-9]+)?)
-      | (?P<string>[$\#@!][A-Za-z0-9_]*\*?)
+      | (?P<string>(?:[$\#@]|!(?!=))[A-Za-z0-9_]*\*?)
       | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<other>\.\.|[=!<>]=|<<|>>|.)""",
     re.VERBOSE | re.DOTALL,
