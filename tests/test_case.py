@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from unprivileged import ordinary_user
+
 from forensics import case, custody, segment
 from forensics.digest import sha256_file
 from forensics.errors import CaseError, CaseLocked, CaseTooNew, CustodyBroken, UsageError
@@ -140,11 +143,18 @@ def test_changed_field_is_kept_and_so_are_comments(made: case.Case) -> None:
     assert path.read_text().endswith("# remember the SIM\n")
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_folder_without_permission_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(CaseError, match=r"cannot be written .*; give yourself the right"):
-        case.create(tmp_path / "closed" / "case", INFO, "Dana", AT)
+def test_folder_without_permission_says_what_to_do() -> None:
+    with ordinary_user() as folder:
+        (folder / "closed").mkdir(mode=0o500)
+        with pytest.raises(CaseError, match=r"closed/case: cannot be written \(Permission denied\); give yourself the right"):
+            case.create(folder / "closed" / "case", INFO, "Dana", AT)
+
+
+def test_making_a_case_that_was_interrupted_is_gone_on_with_and_logged(made: case.Case) -> None:
+    (made.folder / "case.toml").unlink()  # the last that is made of it
+    again = case.create(made.folder, INFO, "Dana", AT)
+    assert [line.event for line in custody.read(again.folder)] == ["created", "interrupted"]
+    assert case.check(again) == []
 
 
 def test_full_medium_says_what_to_do() -> None:
