@@ -11,7 +11,7 @@ BENCH_DEBIAN := sleuthkit ewf-tools hashdeep file libimage-exiftool-perl yara nt
 BENCH_COMMANDS := fls ewfacquire hashdeep file exiftool yara mkntfs mcopy mkfs.vfat mke2fs sfdisk fuser
 BENCH := build/bench
 
-.PHONY: demo install test-tools test bench-tools bench growth wheel clean
+.PHONY: demo install test-tools test soak bench-tools bench growth wheel clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +38,11 @@ test: install test-tools
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest -n auto
+
+# The long form of the tests of faults, interruption and damage: some 1,700 runs in a round, every failure with its seed.
+soak: install test-tools
+	SOAK_ROUNDS=$(or $(SOAK_ROUNDS),1) FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
+	$(VENV)/bin/pytest -n auto tests/soak/faults.py tests/soak/interruptions.py tests/soak/damages.py
 
 bench-tools:
 	@$(MAKE) --no-print-directory test-tools DEBIAN="$(BENCH_DEBIAN)" COMMANDS="$(BENCH_COMMANDS)"
