@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def digest_of(done: subprocess.CompletedProcess[str]) -> str:
     return next(line["run"]["digest"] for line in map(json.loads, done.stdout.splitlines()) if "run" in line)
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, f"not in {seconds} s: {what}"
@@ -157,7 +158,7 @@ class Gated:
         """A run on the cluster that has one unit done, and waits in the next ones."""
         self.close()
         command = [sys.executable, "-m", "forensics", "examine", "--case", str(case), *map(str, self._options), "--cluster", at]
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         until(lambda: list(case.glob("runs/run-0001/segments/unit-*")) or run.poll() is not None, "a unit done")
         return run
 
@@ -209,6 +210,15 @@ def test_a_lost_scheduler_is_said_in_a_sentence_and_the_same_command_goes_on(gat
     assert digest_of(resumed) == gated.digest
     assert next(line["run"]["resumed"] for line in map(json.loads, resumed.stdout.splitlines()) if "run" in line) is True
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_ctrl_c_on_workers_of_this_machine_ends_in_a_sentence_and_leaves_no_process(gated: Gated, tmp_path: Path) -> None:
+    run = gated.examining(new_case(tmp_path / "case", gated.files), "local:2")
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    interrupted = finished(run)
+    assert interrupted.returncode == 1
+    assert interrupted.stderr.strip() == "forensics: interrupted; what was done is kept, the same command goes on from there"
+    until(lambda: subprocess.run(["pgrep", "-g", str(run.pid)], capture_output=True).stdout == b"", "every process of the run ended")
 
 
 # --- who is refused ---------------------------------------------------------------------------------------------------------
