@@ -156,8 +156,8 @@ def _rule(begin: Token, modifiers: list[Token], tokens: Iterator[Token]) -> Rule
 
 
 def _ruled(name: str, modifiers: frozenset[str], strings: list[Token], condition: list[Token], start: int, end: int) -> RuleText:
-    words = {token.part for token in condition if token.kind == "word"}
-    pairs = list(pairwise(condition))
+    pairs = list(pairwise((Token("other", "", 0, 0), *condition)))
+    words = {second.part for first, second in pairs if second.kind == "word" and first.part != "."}  # `macho.filetype` is no external
     members = frozenset(first.part for first, second in pairs if first.kind == "word" and second.part == ".")
     words |= {f"{first.part}*" for first, second in pairs if first.kind == "word" and second.part == "*"}
     return RuleText(name, modifiers, tuple(strings), tuple(condition), frozenset(words), members, start, end)

@@ -1,15 +1,21 @@
 """YARA rules match as YARA itself matches them, and what could not be matched is named."""
 
+import importlib.metadata
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yara
+import yara_x
 
 from forensics import discovery
-from forensics.errors import LimitExceeded, UsageError
+from forensics.digest import sha256
+from forensics.errors import LimitExceeded, RulesDiffer, UsageError
 from forensics.location import Layer, Location
 from forensics.model import ByteRange, Finding
 from forensics.plugin import File, Plugin, Prepared
@@ -280,6 +286,158 @@ def test_every_rule_file_is_digested(tmp_path: Path, content: Plugin) -> None:
 def test_file_name_cannot_break_out_of_the_include(tmp_path: Path, content: Plugin) -> None:
     write(tmp_path, 'a"\n\\b.yar', rule("a"))
     assert [finding.data["namespace"] for finding in run(content, b"", given={"rules": [str(tmp_path)]})] == ['a"\n\\b.yar']
+
+
+# --- the engines
+
+
+SCREENED = 'rule word { strings: $a = "needle" nocase condition: $a }\n'
+GATED = 'import "pe"\nrule signed { condition: uint16(0) == 0x5a4d and (pe.number_of_sections >= 0 or filesize < 30) }\n'
+ALWAYS = "rule dotted { strings: $a = /ab.?/ condition: $a }\n"
+MACHO = 'import "macho"\nrule apple { condition: macho.filetype == macho.MH_EXECUTE }\n'
+
+
+class Never:
+    """A compiled set that must not be asked."""
+
+    def match(self, **given: Any) -> list[Any]:
+        raise AssertionError("YARA was asked")
+
+
+def without_yara(value: Any) -> Any:
+    return msgspec.structs.replace(value, sets=msgspec.structs.replace(value.sets, full=Never()))
+
+
+def unsampled(start: bytes) -> bytes:
+    """Content that begins so, and is none of those that go through both engines in any case."""
+    found = (start + bytes([32 + number]) for number in range(90))
+    return next(data for data in found if not sha256(data).startswith(("00", "01", "02", "03")))
+
+
+@pytest.mark.parametrize("engine", ["screened", "yara-x"])
+def test_every_engine_finds_what_yara_finds(evidence: Path, content: Plugin, engine: str) -> None:
+    rules = [evidence / "yara" / name for name in ("signature-base", "reversinglabs", "rules-plaso.yar")]
+    reference, other = prepare(content, *rules, engine="yara").value, prepare(content, *rules, engine=engine).value
+    matched = 0
+    for folder in ("yara/targets", "documents", "artefacts", "malformed"):
+        for path in sorted((evidence / folder).rglob("*")):
+            if path.is_file() and path.stat().st_size < 1 << 20:
+                file = file_of(path, needs=content.needs)
+                found = list(content(file, reference))
+                assert list(content(file, other)) == found, path
+                matched += len(found)
+    assert matched >= 10  # those of expected/yara_matches.json in these folders
+
+
+def test_content_without_match_never_reaches_yara(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", SCREENED + GATED)
+    value = without_yara(prepare(content, tmp_path).value)
+    assert list(content(file_of(unsampled(b"hay")), value)) == []
+    assert value.sets.always is None
+    with pytest.raises(AssertionError, match="YARA was asked"):
+        list(content(file_of(b"a NEEDLE"), value))
+
+
+def test_rules_that_yara_x_may_not_screen_go_to_yara(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", SCREENED + GATED + ALWAYS)
+    prepared = prepare(content, tmp_path)
+    value = without_yara(prepared.value)
+    assert [item.data["rule"] for item in content(file_of(unsampled(b"MZ")), value)] == ["signed"]
+    assert [item.data["rule"] for item in content(file_of(unsampled(b"MZab")), value)] == ["dotted", "signed"]
+    assert [item.data["rule"] for item in content(file_of(b"MZ ab needle"), prepared.value)] == ["dotted", "signed", "word"]
+    assert "1 rules go to YARA unscreened, for content that begins with 4d5a alone" in prepared.notes
+    assert "1 rules go to YARA unscreened, for all content" in prepared.notes
+    assert any(note.startswith("not screened: a regular expression with . or of unusual form: 1 (dotted)") for note in prepared.notes)
+
+
+def test_rule_that_refers_to_an_unscreened_one_is_not_screened(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", "private " + ALWAYS + rule("both", "dotted and filesize > 1") + SCREENED)
+    write(tmp_path, "b.yar", "global " + rule("every", "filesize > 1") + SCREENED)
+    prepared = prepare(content, tmp_path)
+    assert set(prepared.value.screened) == {("a.yar", "word")}
+    assert [item.data["rule"] for item in content(file_of(unsampled(b"ab")), without_yara(prepared.value))] == ["both", "every"]
+    assert [item.data["rule"] for item in content(file_of(b"ab needle"), prepared.value)] == ["both", "word", "every", "word"]
+
+
+class Scanner:
+    """A scanner that finds no rule, or fails."""
+
+    def __init__(self, fails: type[Exception] | None = None) -> None:
+        self._fails = fails
+        self.matching_rules = ()
+
+    def set_timeout(self, seconds: int) -> None:
+        pass
+
+    def scan(self, data: bytes) -> "Scanner":
+        if self._fails:
+            raise self._fails("scan")
+        return self
+
+
+@pytest.mark.parametrize("error", [yara_x.ScanError, yara_x.TimeoutError])
+def test_failure_of_yara_x_leaves_it_to_yara(tmp_path: Path, content: Plugin, error: type[Exception]) -> None:
+    write(tmp_path, "a.yar", SCREENED)
+    value = msgspec.structs.replace(prepare(content, tmp_path).value, screen=Scanner(error))
+    assert [item.data["rule"] for item in content(file_of(b"needle"), value)] == ["word"]
+
+
+def test_difference_between_the_engines_is_told_after_the_findings(tmp_path: Path, content: Plugin) -> None:
+    """One content in 64 goes through both: here the SHA-256 begins with 00 to 03."""
+    write(tmp_path, "a.yar", SCREENED)
+    value = msgspec.structs.replace(prepare(content, tmp_path).value, screen=Scanner())
+    chosen = next(data for data in (b"needle %d" % number for number in range(9999)) if sha256(data).startswith(("00", "01", "02", "03")))
+    found = content(file_of(chosen), value)
+    assert next(found).data["rule"] == "word"
+    with pytest.raises(RulesDiffer, match=r'does not: word of a\.yar; .* engine = "yara"'):
+        next(found)
+    assert list(content(file_of(unsampled(b"needle")), value)) == []
+
+
+def test_module_that_yara_lacks_is_matched_by_yara_x(tmp_path: Path, content: Plugin, evidence: Path) -> None:
+    """mach-o header: magic 0xfeedfacf, x86-64, file type 2 = MH_EXECUTE, no load commands (<mach-o/loader.h>)."""
+    data = struct.pack("<8I", 0xFEEDFACF, 0x01000007, 3, 2, 0, 0, 0, 0)
+    write(tmp_path, "a.yar", MACHO + SCREENED + 'import "magic"\nrule typed { condition: magic.type() == "x" }')
+    prepared = prepare(content, tmp_path)
+    assert [item.data["rule"] for item in content(file_of(data), prepared.value)] == ["apple"]
+    assert [item.data["rule"] for item in content(file_of(b"needle"), prepared.value)] == ["word"]
+    assert [note for note in prepared.notes if "not compiled" in note] == [
+        "not compiled: a.yar: rule typed needs the module magic, which YARA is without here"
+    ]
+    alone = prepare(content, tmp_path, engine="yara")
+    assert list(content(file_of(data), alone.value)) == []
+    assert any("rule apple needs the module macho" in note for note in alone.notes)
+
+
+def test_yara_x_alone_reports_as_yara_does(tmp_path: Path, content: Plugin) -> None:
+    write(
+        tmp_path,
+        "a/b.yar",
+        'rule visa : fraud forged { meta: description = "Forged visa" score = 80 author = "a" author = "b"'
+        ' strings: $t = "visa" wide ascii $h = { 00 ?? ff } condition: any of them }',
+    )
+    data = b"..visa.." + "visa".encode("utf-16-le") + b"\x00\x01\xff" + b"visa" * 60
+    by_engine = [run(content, data, given={"rules": [str(tmp_path)], "engine": engine}) for engine in ("yara", "yara-x", "screened")]
+    assert by_engine[0][0].data["string_count"] == 63
+    assert by_engine[0] == by_engine[1] == by_engine[2]
+
+
+def test_engine_and_versions_are_inputs_of_the_run(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "a.yar", SCREENED)
+    version = importlib.metadata.version("yara-x")
+    assert prepare(content, tmp_path).inputs["engine"] == f"screened (YARA {yara.YARA_VERSION}, YARA-X {version})"
+    assert prepare(content, tmp_path, engine="yara").inputs["engine"] == f"yara (YARA {yara.YARA_VERSION})"
+    with pytest.raises(UsageError, match="engine 'clamav' is none of screened, yara, yara-x"):
+        prepare(content, tmp_path, engine="clamav")
+
+
+def test_screened_sets_come_out_of_the_cache_as_they_went_in(tmp_path: Path, content: Plugin) -> None:
+    write(tmp_path, "rules/a.yar", SCREENED + GATED + ALWAYS + MACHO)
+    for _ in range(2):
+        value = prepare(content, tmp_path / "rules", cache=str(tmp_path / "cache")).value
+        assert (value.gates, value.screened) == ((b"MZ",), {("a.yar", "word")})
+        assert [item.data["rule"] for item in content(file_of(b"MZ ab needle"), value)] == ["dotted", "signed", "word"]
+        assert value.alone is not None
 
 
 # --- the cache
