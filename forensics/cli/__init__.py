@@ -6,7 +6,7 @@ import sys
 import click
 
 from forensics import __version__
-from forensics.cli import case, custody, examine, plugins, records
+from forensics.cli import case, custody, examine, inspect, plugins, records
 from forensics.errors import ForensicsError, UsageError
 
 
@@ -16,7 +16,7 @@ def cli() -> None:
     """Take a device image to a hashed, chain-of-custody report."""
 
 
-for _command in (*examine.COMMANDS, case.case, case.exhibit, custody.custody, plugins.plugins, *records.COMMANDS):
+for _command in (*examine.COMMANDS, *inspect.COMMANDS, case.case, case.exhibit, custody.custody, plugins.plugins, *records.COMMANDS):
     cli.add_command(_command)
 
 
