@@ -88,8 +88,11 @@ def e_mail(file: File) -> Iterator[Member | Finding]:
         parts = list(_parts(stream, headers, body, end))
         names = [_name(part) for part in parts]
         yield _finding(stream, headers, parts, names)
+        taken: set[str] = set()
         for part, name in zip(parts, names, strict=True):
             path = name or f"part-{part.number}{SUFFIXES.get(_type(part.headers), '')}"
+            path = f"part-{part.number}/{path}" if path in taken else path  # pictures within a text often share a name
+            taken.add(path)
             inventory.note(path)
             yield Member(path=path, open=lambda part=part, path=path: stream_of(_decoded(stream, part, path, inventory)))  # type: ignore[misc]
     yield from inventory.conclude()
