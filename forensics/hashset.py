@@ -9,6 +9,7 @@ names, and a JSON footer. It is mapped, not read; a look-up is a guess by interp
 """
 
 import csv
+import fcntl
 import hashlib
 import heapq
 import itertools
@@ -43,6 +44,7 @@ _FAN_IN = 256  # sorted runs that are open at a time
 _LINE_LIMIT = 1 << 16
 _REJECTED_SHOWN = 10
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 _HEX = rb"(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32})"
 _PLAIN = re.compile(rb"\\?(" + _HEX + rb")(?:$|(?: [ *]|[\s,;:|]+)(.*)$)", re.DOTALL)
 _BSD = re.compile(rb"\\?(?:SHA2?-?256|SHA-?1|MD5) ?\((.*)\) ?= ?(" + _HEX + rb")$", re.DOTALL)
@@ -182,31 +184,52 @@ def load(entry: str, cache: str = "") -> tuple[Listing, HashSet]:
         raise UsageError(f"hash set {entry!r}: there is no such file")
     listing: Listing = "known-good" if prefix == "good" else "known-bad"
     if cache:
-        return listing, open_set(converted(source, Path(cache)), source.name)
+        target = converted(source, Path(cache))
+        try:
+            return listing, open_set(target, source.name)
+        except UsageError:  # what is no whole set is made again
+            return listing, open_set(converted(source, Path(cache), damaged=True), source.name)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "set")
         build(source, target)
         return listing, open_set(target, source.name)  # the mapping outlives the name
 
 
-def converted(source: Path, cache: Path) -> Path:
-    """The path of `source` converted, in `cache`; converts it if it is not there. Raises UsageError, OSError.
+def converted(source: Path, cache: Path, *, damaged: bool = False) -> Path:
+    """The path of `source` converted, in `cache`; converts it if it is not there, or `damaged`. Raises UsageError, OSError.
 
-    The source is digested again only when its path, size or time of modification is another than when it was digested last.
+    The source is digested again only when its path, size or time of modification is another than when it was digested last. Of several
+    processes that ask at once, one digests and converts, the others wait for it.
     """
     cache.mkdir(parents=True, exist_ok=True)
     state = source.stat()
     key = hashlib.sha256(f"{source.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()
     seen = cache / f"{key}.source"
-    if seen.is_file():
-        digest = seen.read_text().strip()
-    else:
-        digest = sha256_file(source)
-        _publish(seen, f"{digest}\n".encode())
-    target = cache / f"{digest}.hashset"
-    if not target.is_file():
-        build(source, target, digest)
+    if not damaged and (digest := _noted(seen)) and (target := cache / f"{digest}.hashset").is_file():
+        return target  # a cache that may only be read is enough here
+    with open(cache / f"{key}.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (digest := _noted(seen)):
+            digest = sha256_file(source)
+            _publish(seen, f"{digest}\n".encode())
+        target = cache / f"{digest}.hashset"
+        if not target.is_file() or (damaged and not _whole(target)):
+            build(source, target, digest)
     return target
+
+
+def _noted(path: Path) -> str:
+    """The digest of a source that was noted; empty where none was, or what stands there is none."""
+    text = path.read_text(errors="replace").strip() if path.is_file() else ""
+    return text if _SHA256.fullmatch(text) else ""
+
+
+def _whole(path: Path) -> bool:
+    try:
+        HashSet(path)
+    except UsageError:
+        return False
+    return True
 
 
 def _publish(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,43 @@ def test_a_damaged_conversion_is_refused(tmp_path, damage):
     (tmp_path / "set").write_bytes(damage((tmp_path / "set").read_bytes()))
     with pytest.raises(UsageError, match="converted hash set"):
         open_set(tmp_path / "set")
+
+
+def test_converted_set_that_is_damaged_is_made_again(tmp_path):
+    source, cache = tmp_path / "list.txt", tmp_path / "cache"
+    source.write_text(f"{ABC.sha256}\n{EMPTY.sha256}\n")
+    load(f"bad:{source}", str(cache))
+    (target,) = cache.glob("*.hashset")
+    whole = target.read_bytes()
+    for damaged in (whole[:-5], b"", whole[:8] + bytes(len(whole) - 8)):
+        target.write_bytes(damaged)
+        _, known = load(f"bad:{source}", str(cache))
+        assert known.lookup(ABC).algorithm == "sha256"
+        assert target.read_bytes() == whole
+
+
+def test_note_of_the_sources_digest_that_is_damaged_is_made_again(tmp_path):
+    source, cache = tmp_path / "list.txt", tmp_path / "cache"
+    source.write_text(f"{ABC.sha256}\n")
+    first = converted(source, cache)
+    (note,) = cache.glob("*.source")
+    note.write_text("../elsewhere")
+    assert converted(source, cache) == first
+    assert note.read_text() == f"{hashlib.sha256(source.read_bytes()).hexdigest()}\n"
+
+
+def test_processes_that_ask_at_once_convert_once(tmp_path):
+    source, cache = tmp_path / "list.txt", tmp_path / "cache"
+    source.write_text("".join(f"{hashlib.sha256(b'%d' % number).hexdigest()}\n" for number in range(20_000)))
+    code = (
+        "import sys; from pathlib import Path; from forensics import hashset as h\n"
+        "real = h.build\n"
+        "def build(*given):\n    print('built'); real(*given)\n"
+        "h.build = build\n"
+        "print(h.load('bad:' + sys.argv[1], sys.argv[2])[1].counts)\n"
+    )
+    command = [sys.executable, "-c", code, str(source), str(cache)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = "".join(each.communicate()[0] for each in running)
+    assert said.count("{'sha256': 20000}") == 3
+    assert said.count("built") == 1
