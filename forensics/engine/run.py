@@ -30,7 +30,7 @@ from forensics.location import escape
 from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
 
 LIBRARIES = (
-    "pytsk3", "deflate", "python-magic", "yara-python", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
+    "pytsk3", "deflate", "python-magic", "yara-python", "yara-x", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
     "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2",
 )  # fmt: skip
 
