@@ -58,6 +58,7 @@ class Inventory:
 
     def __init__(self, what: str) -> None:
         self.what = what
+        self._what = what[:1].upper() + what[1:]
         self.members = 0
         self._odd: dict[str, int] = {}
         self._examples: list[str] = []
@@ -65,7 +66,7 @@ class Inventory:
         self._damaged: list[str] = []
         self._damage = 0
         self._locked: list[str] = []
-        self._locks = 0
+        self.locks = 0
         self._unread: list[str] = []
         self._unreads = 0
 
@@ -97,7 +98,7 @@ class Inventory:
 
     def locked(self, path: str) -> None:
         """A member that is encrypted, and no key was given."""
-        self._locks += 1
+        self.locks += 1
         if len(self._locked) < EXAMPLES:
             self._locked.append(shown(path))
 
@@ -115,7 +116,7 @@ class Inventory:
             counts: dict[str, Value] = {f"{what}_names": count for what, count in self._odd.items()}
             yield Finding(
                 kind="suspicious-member-name",
-                summary=f"Names in a {self.what}: {said}",
+                summary=f"{self._what} with suspicious names: {said}",
                 data={
                     "format": self.what,
                     "members": self.members,
@@ -127,22 +128,24 @@ class Inventory:
         if self._damage:
             yield Finding(
                 kind="damaged-members",
-                summary=f"Damaged {self.what}: {self._damaged[0]}" + (f" and {self._damage - 1} more" if self._damage > 1 else ""),
+                summary=f"{self._what} with damage: {self._damaged[0]}" + (f" and {self._damage - 1} more" if self._damage > 1 else ""),
                 data={"format": self.what, "members": self.members, "damaged": self._damage, "examples": list(self._damaged)},
                 level="notable",
             )
-        if self._locks:
+        if self.locks:
             yield Finding(
                 kind="locked-members",
-                summary=f"Encrypted in a {self.what}: {self._locked[0]}" + (f" and {self._locks - 1} more" if self._locks > 1 else ""),
-                data={"format": self.what, "members": self.members, "locked": self._locks, "examples": list(self._locked)},
+                summary=f"{self._what} with encrypted members: {self._locked[0]}"
+                + (f" and {self.locks - 1} more" if self.locks > 1 else ""),
+                data={"format": self.what, "members": self.members, "locked": self.locks, "examples": list(self._locked)},
                 level="notable",
             )
 
         if self._unreads:
             yield Finding(
                 kind="unread-members",
-                summary=f"Not read in a {self.what}: {self._unread[0]}" + (f" and {self._unreads - 1} more" if self._unreads > 1 else ""),
+                summary=f"{self._what} with members that are not read: {self._unread[0]}"
+                + (f" and {self._unreads - 1} more" if self._unreads > 1 else ""),
                 data={"format": self.what, "members": self.members, "unread": self._unreads, "examples": list(self._unread)},
                 level="notable",
             )
@@ -152,7 +155,7 @@ class Inventory:
         yield from self.findings()
         if self._damage:
             raise Corrupt(f"{self.what} with damage in {self._damage} places, the rest was read: {'; '.join(self._damaged)}")
-        if self._locks:
-            raise Locked(f"{self._locks} of {self.members} members of a {self.what} are encrypted: {', '.join(self._locked)}")
+        if self.locks:
+            raise Locked(f"{self.what}: {self.locks} encrypted, no password was given: {', '.join(self._locked)}")
         if self._unreads:
-            raise Unsupported(f"{self._unreads} of {self.members} members of a {self.what} are not read: {'; '.join(self._unread)}")
+            raise Unsupported(f"{self.what}: {self._unreads} of {self.members} members are not read: {'; '.join(self._unread)}")

@@ -1,6 +1,6 @@
 """Zip archives: their members, by the central directory, or by the local headers where that is lost (PKWARE APPNOTE 6.3.10).
 
-Office and OpenDocument files, which are zip archives too, are opened by `embedded-objects`.
+Office Open XML and OpenDocument files are such archives too: their members are the text, the pictures and what was embedded.
 """
 
 import bz2
@@ -58,10 +58,13 @@ class _Header(Struct, frozen=True, kw_only=True):
         "application/java-archive",
         "application/vnd.android.package-archive",
         "application/epub+zip",
+        "application/vnd.openxmlformats-officedocument*",
+        "application/vnd.oasis.opendocument.*",
+        "application/vnd.ms-visio*",
     ),
 )
 def zip_archive(file: File) -> Iterator[Member | Finding]:
-    """Files in zip, JAR, APK and EPUB archives; members that overlap, that two headers describe differently, or that are encrypted.
+    """Files in zip archives, JAR, APK and Office files among them; members that overlap, are described in two ways, or encrypted.
 
     Where the central directory is lost, members are found by their local headers. Raises Unsupported where the content is no zip
     archive, Corrupt after the members that could be read, Locked where members are encrypted, LimitExceeded past 4 million members.
