@@ -88,6 +88,8 @@ def test_the_folder_of_a_side_by_hand_is_read_by_content_and_partition(tmp_path:
     assert (read.dated, read.problems) == (2, ())
     (tmp_path / "image.after").write_text(f"{TWO}  bench.raw\n")
     assert found.of_hand(tmp_path).problems == ("the image's digest differs before and after",)
+    (tmp_path / "image.after").write_text(f"MD5 hash calculated over data:\t{'a' * 32}\n\newfverify: FAILURE\n")
+    assert found.of_hand(tmp_path).problems[0].startswith("the image's digest was not verified")
 
 
 def test_plaso_has_a_line_a_time_stamp_and_one_of_each_file_is_taken() -> None:
