@@ -61,7 +61,8 @@ class Opened(Struct, frozen=True):
 class _Volume(Struct, frozen=True):
     """A range of a medium that may hold something: `layers` are those that lead to it, `depth` how many of them hold others.
 
-    The medium is the image's own, or that of a layer (decrypted, joined, restored) that begins at its byte 0.
+    `named` says whether the last of these is itself (a partition) or what gives its bytes (decryption). The medium is the image's own, or
+    that of a layer (decrypted, joined, restored), which begins at its byte 0.
     """
 
     medium: Medium
@@ -70,6 +71,7 @@ class _Volume(Struct, frozen=True):
     layers: tuple[Layer, ...] = ()
     depth: int = 0
     description: str | None = None
+    named: bool = True
 
     @property
     def source(self) -> Source:
@@ -156,7 +158,7 @@ class _Search:
         self.faults.append(Fault(location=place, kind=kind_of_fault, message=f"not examined: {failure}"))
 
     def place(self, volume: _Volume, kind: str) -> str:
-        return str(Location(self.exhibit, volume.layers if volume.layers else (Layer(kind),)))
+        return str(Location(self.exhibit, volume.layers if volume.named else (*volume.layers, Layer(kind))))
 
     def keys_of(self, layers: tuple[Layer, ...]) -> tuple[Key, ...]:
         return tuple(self.keys.of(str(Location(self.exhibit, layers))))
@@ -211,13 +213,13 @@ def _archive(exhibit: str, path: Path, image: Image) -> Opened:
 
 def _search(exhibit: str, image: Image, keys: Keys) -> _Search:
     search = _Search(exhibit, keys)
-    whole = _Volume(Medium(image), 0, image.size)
+    whole = _Volume(Medium(image), 0, image.size, named=False)
     _examine(search, whole)
     _volume_groups(search)
     count = image.metadata.get("internal_snapshots")
     if count:
         message = f"{count} snapshots are kept inside of the image; not read: the state that it was in last is examined"
-        search.refuse(replace(whole, layers=(Layer("qcow-snapshots"),)), "qcow-snapshots", Unsupported(message))
+        search.refuse(whole, "qcow-snapshots", Unsupported(message))
     return search
 
 
@@ -233,7 +235,8 @@ def _examine(search: _Search, volume: _Volume) -> None:
 
 def _within(search: _Search, volume: _Volume, bytes: Source, layers: tuple[Layer, ...], description: str | None = None) -> None:
     """Examine what a layer gives: its bytes are a medium of their own."""
-    _examine(search, _Volume(Medium(bytes), 0, bytes.size, layers, volume.depth + 1, description))
+    named = layers[-1].kind == "volume"
+    _examine(search, _Volume(Medium(bytes), 0, bytes.size, layers, volume.depth + 1, description, named))
 
 
 # --- what is encrypted --------------------------------------------------------------------------------------------------------
@@ -356,7 +359,7 @@ def _volume_group(search: _Search, first: _Member, members: list[_Member]) -> No
     name = str(Location(search.exhibit, layers))
     by_identifier = {member.label.identifier: member.volume.source for member in members}
     missing = [identifier for identifier in label.needs if identifier not in by_identifier]
-    group = replace(volume, layers=layers, description=None)
+    group = replace(volume, layers=layers, description=None, named=False)
     if missing or not label.needs:
         message = f"volume group {label.group} is not complete: physical volume {', '.join(missing) or 'list'} is not in this exhibit"
         search.refuse(group, "lvm2-group", Unsupported(message))
@@ -370,7 +373,7 @@ def _volume_group(search: _Search, first: _Member, members: list[_Member]) -> No
     for logical in found:
         inside = (*layers, Layer("volume", logical.name))
         if logical.bytes is None:
-            search.refuse(replace(group, layers=inside, offset=0, size=logical.size), "volume", Unsupported(logical.reason or ""))
+            search.refuse(replace(group, layers=inside, named=True, offset=0, size=logical.size), "volume", Unsupported(logical.reason or ""))
         else:
             _within(search, volume, logical.bytes, inside, f"logical volume {logical.name}")
 

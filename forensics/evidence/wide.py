@@ -35,7 +35,7 @@ KINDS = {
     "xfs": _Kind("XFS", "inode", "inode_number", "GetXFSFileEntry", "fsxfs_file_entry", "libfsxfs"),
     "apfs": _Kind("APFS", "identifier", "identifier", "GetAPFSFileEntry", "fsapfs_file_entry", "libfsapfs"),
     "hfs+": _Kind("HFS", "identifier", "identifier", "GetHFSFileEntry", "fshfs_file_entry", "libfshfs"),
-    "ext": _Kind("EXT", "inode", "inode_number", "GetExtFileEntry", "fsext_file_entry", "libfsext"),
+    "ext": _Kind("EXT", "inode", "inode_number", "GetEXTFileEntry", "fsext_file_entry", "libfsext"),
 }
 
 

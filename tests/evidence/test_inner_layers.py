@@ -1,0 +1,145 @@
+"""What lies within layers: logical volumes, shadow copies, and layers within layers."""
+
+import json
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from forensics.errors import Corrupt
+from forensics.evidence import limits, lvm
+from forensics.evidence.image import open_image
+from forensics.evidence.keys import Keys, parse
+from forensics.evidence.layers import open_exhibit
+from forensics.location import Location
+from forensics.model import Entry
+
+MIB = 1 << 20
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def tool(*words: str | Path, stdin: str = "") -> None:
+    if shutil.which(str(words[0]), path=PATH) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": PATH, "TZ": "UTC"}, input=stdin.encode())
+
+
+def test_logical_volumes_are_named_and_examined(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/lvm.E01")
+    assert [(layer.location, layer.size, layer.examined) for layer in opened.layers] == [
+        ("1:lvm2:", 10485760, True),
+        ("1:lvm2:volume@test_logical_volume1:ext2:", 4194304, True),
+        ("1:lvm2:volume@test_logical_volume2:", 4194304, False),
+    ]
+    (system,) = opened.file_systems
+    facts = json.loads((evidence / "expected/images__lvm.E01.json").read_text())["dfvfs"]["filesystems"][0]["files"]
+    found = {Location.parse(item.location).path for item in system.walk() if isinstance(item, Entry)}
+    assert {fact["path"] for fact in facts} <= found
+
+
+def test_a_group_of_which_a_physical_volume_is_missing_is_not_examined(evidence: Path, tmp_path: Path) -> None:
+    image = open_image(evidence / "images/lvm.E01")
+    raw = bytearray(image.read(0, image.size))
+    label = lvm.label(image, "volume")
+    assert (label.group, label.needs) == ("test_volume_group", [label.identifier])
+    other = b"V9N6H5-XXXX-loJm-EETL-HsKy-AokL-v5JL-0RY7"
+    at = raw.rindex(b"physical_volumes {", 0, MIB)
+    identifier = raw.index(b'id = "', at) + 6
+    raw[identifier : identifier + 38] = other[:38]
+    (tmp_path / "lvm.raw").write_bytes(raw)
+    opened = open_exhibit("1", tmp_path / "lvm.raw")
+    assert [(layer.kind, layer.examined) for layer in opened.layers] == [("lvm2", True), ("lvm2-group", False)]
+    assert "is not complete" in opened.faults[0].message
+
+
+def checksum(data: bytes) -> bytes:
+    """LVM2's CRC-32: with a start of its own, and not inverted at the end (lib/misc/crc.c)."""
+    return (zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(("old", "new"), [(b'type = "striped"', b'type = "thin"   '), (b"stripe_count = 1", b"stripe_count = 2")])
+def test_a_logical_volume_that_is_not_linear_is_refused_and_not_read_wrong(evidence: Path, tmp_path: Path, old: bytes, new: bytes) -> None:
+    image = open_image(evidence / "images/lvm.E01")
+    raw = bytearray(image.read(0, image.size)).replace(old, new)
+    area = raw.index(b" LVM2 x[5A%r0N*>") - 4
+    start, length = (int.from_bytes(raw[area + at : area + at + 8], "little") for at in (40, 48))
+    raw[area + 56 : area + 60] = checksum(raw[area + start : area + start + length])
+    raw[area : area + 4] = checksum(raw[area + 4 : area + 512])
+    (tmp_path / "lvm.raw").write_bytes(raw)
+    opened = open_exhibit("1", tmp_path / "lvm.raw")
+    assert [layer.examined for layer in opened.layers] == [True, False, False]
+    assert all("linear ones are read" in (layer.reason or "") for layer in opened.layers[1:])
+
+
+def test_a_description_of_a_group_is_read_as_nested_values() -> None:
+    text = 'a {\nb = 1 # a note\nc = ["x", "y z"]\nd {\ne = "q\\"uote"\n}\n}\nf = -3\n'
+    assert lvm.parse(text, "x") == {"a": {"b": 1, "c": ["x", "y z"], "d": {"e": 'q"uote'}}, "f": -3}
+    for bad in ("}", "a", "a { " * 40, "= 3"):
+        with pytest.raises(Corrupt):
+            lvm.parse(bad, "x")
+
+
+def test_each_shadow_copy_is_a_layer_with_its_time_and_its_files(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/vss.E01")
+    copies = [layer for layer in opened.layers if layer.kind == "vss"]
+    assert len(copies) == 2  # the manifest's vss_stores
+    assert [layer.location for layer in copies] == ["1:ntfs:vss@1:", "1:ntfs:vss@2:"]
+    # dfvfs's own test of this image: creation times of the two stores
+    assert "made 2021-05-01T17:40:03.223030Z" in (copies[0].description or "")
+    assert "made 2021-05-01T17:41:28.224986Z" in (copies[1].description or "")
+    now, first, second = ({Location.parse(item.location).path for item in system.walk()} for system in opened.file_systems)
+    assert "/a_directory/a_file" in first
+    assert first < now
+    assert first <= second <= now
+    assert opened.faults == ()
+    assert not open_exhibit("1", evidence / "images/ntfs.raw").faults
+
+
+def test_content_of_a_shadow_copy_is_read_through_it(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/vss.E01")
+    facts = json.loads((evidence / "expected/images__vss.E01.json").read_text())["tsk_filesystems"][0]["files"]
+    size = {fact["path"]: fact["size"] for fact in facts}["/passwords.txt"]
+    for system in opened.file_systems:
+        for item in system.walk():
+            assert isinstance(item, Entry)
+            location = Location.parse(item.location)
+            if location.path == "/passwords.txt" and not location.stream:
+                assert system.open(location).read(0, item.size).startswith(b"place,user,password")
+                assert item.size == size
+
+
+def test_layers_nest_up_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "inner.raw"
+    with open(inner, "wb") as file:
+        file.truncate(4 * MIB)
+    tool("mke2fs", "-q", "-t", "ext4", inner)
+    (tmp_path / "secret").write_text("x")
+    for number in range(3):
+        options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=10"]
+        tool("qemu-img", "convert", "-f", "raw", "-O", "luks", *options, inner, tmp_path / f"{number}.luks")
+        inner = tmp_path / f"{number}.luks"
+    keys = Keys((parse("password:x"),))
+    opened = open_exhibit("1", inner, keys=keys)
+    assert [layer.location for layer in opened.layers][-1] == "1:luks1:luks1:luks1:ext4:"
+    only = Keys((parse("1:luks1=password:x"),))
+    assert [(layer.location, layer.examined) for layer in open_exhibit("1", inner, keys=only).layers] == [
+        ("1:luks1:", True),
+        ("1:luks1:luks1:", False),
+    ]
+    monkeypatch.setattr(limits, "NESTING", 2)
+    assert "more than 2 deep" in open_exhibit("1", inner, keys=keys).faults[0].message
+
+
+def test_a_disk_with_partitions_inside_of_a_decrypted_volume_is_opened(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    with open(disk, "wb") as file:
+        file.truncate(8 * MIB)
+    tool("sfdisk", "--no-reread", "--no-tell-kernel", disk, stdin="label: gpt\nstart=2048,size=8192,type=linux\n")
+    tool("mke2fs", "-q", "-t", "ext4", "-E", f"offset={MIB}", disk, "4096k")
+    (tmp_path / "secret").write_text("x")
+    options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=10"]
+    tool("qemu-img", "convert", "-f", "raw", "-O", "luks", *options, disk, tmp_path / "a.luks")
+    opened = open_exhibit("1", tmp_path / "a.luks", keys=Keys((parse("password:x"),)))
+    assert ("1:luks1:volume@1048576:ext4:", "ext4") in [(layer.location, layer.kind) for layer in opened.layers]
