@@ -221,6 +221,7 @@ class _Message:
 
 
 def _person(name: str, address: str) -> str:
+    name, address = name.strip(), address.strip()
     return f"{name} <{address}>"[:MAX_VALUE] if name and address and name != address else (address or name)[:MAX_VALUE]
 
 

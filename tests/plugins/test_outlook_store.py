@@ -1,0 +1,77 @@
+"""Outlook stores: what libpff's own pffexport 20180714 says of one is what is found in it."""
+
+import hashlib
+import lzma
+import random
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+from forensics.plugins.outlook_store import outlook_store
+
+from forensics.plugin import Corrupt, Finding, Unsupported
+from forensics.testing import unpack
+
+INBOX = "Root - Mailbox/IPM_SUBTREE/Inbox"
+
+
+@cache
+def store() -> bytes:
+    return lzma.decompress((Path(__file__).parent / "data/outlook/pstextractortestpdf.ost.xz").read_bytes())
+
+
+def inbox(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.data.get("folder") == INBOX]
+
+
+def test_messages_say_who_wrote_to_whom_when_and_what() -> None:
+    _, findings, _ = unpack(outlook_store, store(), name="a.ost")
+    first, second = inbox(findings)
+    assert first.kind == second.kind == "e-mail"
+    assert first.when == datetime(2021, 8, 14, 16, 13, 4, tzinfo=UTC)
+    assert first.data["sender"] == "Ed <epfromer@gmail.com>"
+    assert first.data["recipients"] == ["pstextractortestpdf@outlook.com"]
+    assert first.data["subject"] == "single PDF"
+    assert first.data["delivered"] == "2021-08-14T16:13:09.777080Z"
+    assert first.data["attachments"] == ["Clinometer Usage.pdf"]
+    assert second.data["subject"] == "Welcome to your new Outlook.com account"
+
+
+def test_bodies_and_attachments_are_those_of_pffexport() -> None:
+    members, _, _ = unpack(outlook_store, store())
+    found = {member.path.removeprefix(INBOX): hashlib.sha256(data).hexdigest() for member, data in members if member.path.startswith(INBOX)}
+    assert found["/2097380/Clinometer Usage.pdf"] == "36a917a48e7b93f5226a082529e6c3ec663f083d4f9387551303d82379e2e445"
+    assert found["/2097380/message.html"] == "a2031075a2240497557463739c23244912f5667ec384a166ae6f35f82cc0bd1a"
+    assert found["/2097412/message.html"] == "a7a1ed7580b3fed9109fae421f128ccdb439c3a6aea6760d32e3b4ef21fb1fc3"
+    assert found["/2097412/devices.png"] == "962637a8fe3c1e6691d17b8e769cd8956a0604cbd9d7d39f54b73a33bfbd14b9"
+    assert found["/2097412/microsoft-logo.png"] == "a4e3abc6bf3ee4596151abb8d336f883860703e8ea297eb77181189a36813626"
+    assert sum(path.endswith(".png") for path in found) == 11
+
+
+def test_items_whose_blocks_are_gone_are_damage() -> None:
+    _, findings, error = unpack(outlook_store, store())
+    (damage,) = (finding for finding in findings if finding.kind == "damaged-members")
+    assert damage.data["damaged"] == 160  # the entries of the calendar "United States holidays"
+    assert "United States holidays" in damage.summary
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("share", [1, 3, 6, 9])
+def test_cut_store_is_corrupt_or_gives_what_is_there(share: int) -> None:
+    _, findings, error = unpack(outlook_store, store()[: len(store()) * share // 10])
+    assert isinstance(error, Corrupt)
+    assert [finding.kind for finding in findings][-1] == "damaged-members"
+
+
+def test_zeroed_half_ends_well() -> None:
+    data = store()
+    _, _, error = unpack(outlook_store, data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    assert error is None or isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("content", [b"", b"!BDN", b"!BDN" + bytes(600), b"!BDN" + random.Random(4).randbytes(70_000), b"x" * 600])
+def test_garbage_is_not_mine_or_corrupt(content: bytes) -> None:
+    members, _, error = unpack(outlook_store, content)
+    assert members == []
+    assert isinstance(error, Unsupported | Corrupt)
