@@ -373,7 +373,8 @@ def _volume_group(search: _Search, first: _Member, members: list[_Member]) -> No
     for logical in found:
         inside = (*layers, Layer("volume", logical.name))
         if logical.bytes is None:
-            search.refuse(replace(group, layers=inside, named=True, offset=0, size=logical.size), "volume", Unsupported(logical.reason or ""))
+            one = replace(group, layers=inside, named=True, offset=0, size=logical.size)
+            search.refuse(one, "volume", Unsupported(logical.reason or ""))
         else:
             _within(search, volume, logical.bytes, inside, f"logical volume {logical.name}")
 

@@ -52,3 +52,9 @@ KDF_ITERATIONS = 100_000_000
 
 MEMBERS = 1_000_000
 """Members of an archive: each takes about a kilobyte of memory."""
+
+EXPANSION = 200
+"""Bytes that may come out of a file, with all that is nested in it, for each byte of its own: logs compress 50 times, a bomb a million."""
+
+EXPANSION_FLOOR = 1 << 30
+"""Bytes that may come out of any file, however small: a sparse image in an archive compresses a thousand times."""

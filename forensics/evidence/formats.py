@@ -1,0 +1,182 @@
+"""What opens, and how far: the table of formats that the README shows."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Format(NamedTuple):
+    """One row: `kinds` are the kinds of layers, or formats of images, that it speaks of; the rest is what an examiner reads."""
+
+    name: str
+    kinds: tuple[str, ...]
+    live: str
+    deleted: str
+    locked: str
+    damage: str
+    reader: str
+
+
+_ZEROED = "zeros, each place named"
+_NONE = "-"
+
+IMAGES = (
+    Format("Raw, split raw, block device", ("raw", "split raw"), "yes", _NONE, _NONE, "unreadable sectors are zeros, named", "own"),
+    Format(
+        "E01, S01, Ex01",
+        ("EWF-E01", "EWF-S01", "EWF2-Ex01"),
+        "yes",
+        _NONE,
+        "named",
+        f"checksums; {_ZEROED}; missing segments",
+        "own, libdeflate",
+    ),
+    Format(
+        "AFF4 (disk images)", ("AFF4",), "deflate, snappy, lz4", _NONE, _NONE, f"{_ZEROED}; stored digests verified", "own, cramjam, rdflib"
+    ),
+    Format("VMDK", ("VMDK",), "flat, sparse, split, stream-optimised, snapshots with their parents", _NONE, _NONE, _ZEROED, "libvmdk"),
+    Format(
+        "VHD, VHDX", ("VHD", "VHDX"), "fixed, dynamic, differential with its parents", _NONE, _NONE, f"{_ZEROED}; open log named", "libvhdi"
+    ),
+    Format("QCOW, QCOW2", ("QCOW", "QCOW2"), "compressed, backing files; inner snapshots named", _NONE, "named", _ZEROED, "own, zstandard"),
+    Format(
+        "DMG (UDIF), sparse image, sparse bundle",
+        ("DMG (UDIF)", "sparse image (Apple)", "sparse bundle (Apple)"),
+        "yes",
+        _NONE,
+        "named",
+        _ZEROED,
+        "libmodi",
+    ),
+    Format("VDI, Parallels, Android sparse", ("VDI", "Parallels", "Android sparse image"), "whole disks", _NONE, _NONE, _ZEROED, "own"),
+)
+ARCHIVES = (
+    Format("Folder, single file", ("folder", "file"), "yes", _NONE, _NONE, "unreadable files named", "own"),
+    Format(
+        "Zip (UFDR, phone extractions), tar, tar.gz",
+        ("zip", "tar", "tar-gz"),
+        "yes",
+        _NONE,
+        "named, member by member",
+        "checksums; cut lists named",
+        "Python",
+    ),
+)
+VOLUMES = (
+    Format(
+        "MBR, GPT, Apple, BSD, Sun",
+        ("dos", "gpt", "mac", "bsd", "sun"),
+        "volumes, and the gaps between them",
+        _NONE,
+        _NONE,
+        "GPT's backup; cut media",
+        "The Sleuth Kit",
+    ),
+    Format("LVM2", ("lvm2", "lvm2-group"), "linear volumes, over several partitions; others named", _NONE, _NONE, "named", "libvslvm"),
+    Format(
+        "CoreStorage",
+        ("core-storage", "filevault"),
+        "logical volumes",
+        _NONE,
+        "FileVault 2: password, recovery password",
+        "named",
+        "libfvde",
+    ),
+    Format("BitLocker, To Go", ("bitlocker",), "yes", _NONE, "password, recovery password, startup key", "named", "libbde"),
+    Format(
+        "LUKS1, LUKS2",
+        ("luks1", "luks2"),
+        "AES; LUKS1 in other ciphers",
+        _NONE,
+        "passphrase, key file",
+        "second header",
+        "own, cryptography, libluksde",
+    ),
+    Format("Volume shadow copies", ("vss",), "each a layer with its time", "as NTFS", _NONE, "named", "libvshadow"),
+)
+FILE_SYSTEMS = (
+    Format(
+        "NTFS",
+        ("ntfs",),
+        "yes, with alternate streams, reparse points",
+        "yes, checked against the allocation map",
+        "EFS named",
+        "faults",
+        "The Sleuth Kit",
+    ),
+    Format(
+        "FAT12/16/32, exFAT",
+        ("fat12", "fat16", "fat32", "exfat"),
+        "yes",
+        "yes, checked against the allocation map",
+        _NONE,
+        "faults",
+        "The Sleuth Kit",
+    ),
+    Format(
+        "ext2/3/4",
+        ("ext2", "ext3", "ext4", "ext"),
+        "yes",
+        "names; content where it is still known",
+        _NONE,
+        "faults",
+        "The Sleuth Kit, else libfsext",
+    ),
+    Format(
+        "HFS+",
+        ("hfs+",),
+        "yes, with resource forks",
+        "names; content where it is still known",
+        _NONE,
+        "faults",
+        "The Sleuth Kit, else libfshfs",
+    ),
+    Format(
+        "ISO 9660, UFS, YAFFS2",
+        ("iso9660", "ufs1", "ufs1b", "ufs2", "yaffs2"),
+        "yes",
+        "where the file system keeps it",
+        _NONE,
+        "faults",
+        "The Sleuth Kit",
+    ),
+    Format(
+        "APFS",
+        ("apfs", "apfs-container", "apfs-snapshots"),
+        "each volume, with resource forks",
+        "no",
+        "password, recovery password",
+        "faults",
+        "libfsapfs, dfVFS",
+    ),
+    Format("XFS", ("xfs",), "yes", "no", _NONE, "faults", "libfsxfs, dfVFS"),
+)
+NAMED = (
+    "L01, Lx01",
+    "AD1",
+    "AFF 1-3",
+    "encrypted DMG",
+    "Btrfs",
+    "F2FS",
+    "SquashFS",
+    "EROFS",
+    "ReFS",
+    "ReiserFS",
+    "JFS",
+    "UDF",
+    "ZFS",
+    "Linux MD RAID",
+    "Linux swap",
+)
+_TITLES = ("", "live content", "deleted", "encrypted", "damaged", "read by")
+
+
+def markdown() -> Iterator[str]:
+    """The table, line by line, as the README has it."""
+    yield f"| {' | '.join(_TITLES)} |"
+    yield f"|{' --- |' * len(_TITLES)}"
+    for title, rows in (("Images", IMAGES), ("Files", ARCHIVES), ("Volumes", VOLUMES), ("File systems", FILE_SYSTEMS)):
+        yield f"| **{title}** |{' |' * (len(_TITLES) - 1)}"
+        for row in rows:
+            yield f"| {row.name} | {' | '.join(row[2:])} |"
+    yield ""
+    yield f"Named in the report as not examined, with the reason: {', '.join(NAMED)}; and whatever nothing recognises."

@@ -1,0 +1,27 @@
+"""The table of formats in the README is that of the code, and leaves out nothing that the code knows."""
+
+from pathlib import Path
+
+from forensics.evidence import formats, image, signatures, wide
+from forensics.evidence.tsk_constants import KINDS, SCHEMES
+
+README = Path(__file__).parents[2] / "README.md"
+ROWS = (*formats.IMAGES, *formats.ARCHIVES, *formats.VOLUMES, *formats.FILE_SYSTEMS)
+
+
+def test_the_readme_holds_the_table() -> None:
+    assert "\n".join(formats.markdown()) in README.read_text(encoding="utf-8")
+
+
+def test_every_kind_of_layer_has_a_row_or_is_named_as_not_examined() -> None:
+    known = {kind for row in ROWS for kind in row.kinds}
+    assert {*KINDS.values(), *SCHEMES.values(), *wide.KINDS} <= known
+    named = " ".join(formats.NAMED).lower().replace(" ", "-")
+    for signature in signatures._TABLE:
+        assert signature.kind in known or signature.kind in named, signature.kind
+
+
+def test_every_format_that_is_refused_is_named() -> None:
+    named = " ".join(formats.NAMED)
+    for foreign in image._FOREIGN:
+        assert foreign.name.split()[0] in named or foreign.name == "EWF-X delta (DVF)", foreign.name
