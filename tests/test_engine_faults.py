@@ -32,6 +32,7 @@ KINDS = ("features",)  # beside the plugins that misbehave: it finds the address
 BAD = {
     "segfaults": "ctypes.string_at(0)",
     "aborts": "os.abort()",
+    "is-killed": "os.kill(os.getpid(), 9)",
     "exits": "os._exit(0)",
     "exits-by-exception": "raise SystemExit(5)",
     "interrupts-itself": "raise KeyboardInterrupt",
@@ -57,6 +58,7 @@ BAD = {
 DEADLY = {
     "segfaults": ("killed by SIGSEGV", False),
     "aborts": ("killed by SIGABRT", False),
+    "is-killed": ("killed by SIGKILL, as the kernel does where memory runs out", True),
     "exits": ("ended by itself with exit code 0", False),
     "exits-by-exception": ("ended by itself with exit code 5", False),
     "interrupts-itself": ("ended by itself with exit code 1", False),

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import interruption as breaking
 from damage import damaged, ends_in_words
 
+from forensics import case as cases
+
 ROOT = Path(__file__).parents[1]
 SEED = int(os.environ.get("FORENSICS_SEED", "20261"))
 MOMENTS = 10
@@ -132,8 +134,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("room", ROOM)
 def test_a_full_disk_is_said_and_with_room_again_the_run_goes_on(room: int, small_disk: Path, whole: breaking.Whole) -> None:
     case = small_disk / "case"
-    created = breaking.run([sys.executable, "-m", "forensics", "case", "new", "--case", str(case)])
-    assert created.returncode == 0, created.stderr
+    cases.create(case)
     filler = small_disk / "filler"
     free = os.statvfs(small_disk)
     filler.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - room * 4096)))
@@ -162,7 +163,6 @@ HOW = {
         ("renamed", "measuring"),
         ("cut in place", "planning"),
         ("replaced by a cut one", "planning"),
-        ("cut in place", "examining"),
         ("replaced by a cut one", "measuring again"),
     ],
 )
@@ -184,4 +184,4 @@ def test_a_dozen_damaged_images_end_in_words(evidence: Path, tmp_path: Path) -> 
     for number in range(12):
         image, words = damaged(images[number % len(images)], tmp_path, source, cut=number % 6 == 5)
         print(f"FORENSICS_SEED={SEED}: {words}")
-        ends_in_words(image, tmp_path / f"case-{number}", "--plugin", "features", "--template", "summary.md")
+        ends_in_words(image, tmp_path / f"case-{number}", "--children", "1", "--plugin", "features", "--template", "summary.md")

@@ -39,6 +39,8 @@ class Child:
         self._pid = self._process.pid
         self._stat, self._memory = (_opened(f"/proc/{self._pid}/{name}") for name in ("stat", "statm"))
         self._looked = 0.0
+        self._on: tuple[int, int, int, float] | None = None
+        self._cpu_then = 0.0
         self._reason: str | None = None
         self._by_limit = False
         self._killed: float | None = None
@@ -52,9 +54,11 @@ class Child:
         """The next frame, or `None` where the child died, or said what is no frame."""
         try:
             return self.connection.recv_bytes(FRAME)
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
+            if not isinstance(error, EOFError) and error.errno is None:  # a length that no frame has
+                self._end("wrote what is no frame into its pipe", limit=False)
             self._process.join(GRACE)
-            if self._process.exitcode is None:
+            if self._process.exitcode is None and self._killed is None:
                 self._end("closed its pipe and went on", limit=False)
                 self._process.join(GRACE)
             return None
@@ -65,11 +69,14 @@ class Child:
         if now - self._looked < LOOK or self._killed is not None:
             return
         self._looked = now
-        _, plugin, size, cpu_then, wall_then = self.status.read()
+        now_on = self.status.read()
+        _, plugin, size, wall_then = now_on
         usage = self._usage()
         if usage is None:
             return
-        cpu, anonymous = usage[0] - cpu_then, usage[1]
+        if now_on != self._on:
+            self._on, self._cpu_then = now_on, usage[0]  # seen now, begun a moment before
+        cpu, anonymous = usage[0] - self._cpu_then, usage[1]
         if anonymous > self._limits.memory:
             self._end(f"used {anonymous >> 20} MiB of memory (limit {self._limits.memory >> 20} MiB)")
         elif plugin != IDLE:
