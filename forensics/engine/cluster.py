@@ -26,6 +26,7 @@ from forensics.errors import EngineError
 
 LOOK = 1.0  # seconds between looks at who is there
 CHECKED = 300.0  # seconds in which a worker must have said what it has
+ENDED = 15.0  # seconds in which workers must have ended their reading processes
 LOSSES = 4  # workers lost over one unit before the run is given up
 
 
@@ -61,11 +62,14 @@ class Cluster:
         self._looked, self._alone_since = 0.0, time.monotonic()
         self._scheduler: str | None = None
         self._leaving = contextlib.ExitStack()
+        self.took_part: set[str] = set()
+        """Names and addresses of the workers that have done a unit."""
 
     def __enter__(self) -> "Cluster":
         Path(self._told.probe).write_text(self._told.secret, encoding="ascii")
         with contextlib.ExitStack() as failing:
             self._client = failing.enter_context(connected(self._place))
+            failing.callback(self._end)
             if open_air(self._place):
                 self._notice(f"{self._place.address} is not encrypted: what is found crosses the network in the clear (see --cluster-tls)")
             self._first()
@@ -78,10 +82,13 @@ class Cluster:
                 worker.job.abandon()
         for job in self._again:
             job.abandon()
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            if self._client.status == "running":
-                self._client.run(host.end, self._run, workers=list(self._workers), on_error="ignore", wait=True)
         self._leaving.close()
+
+    def _end(self) -> None:
+        """End the reading processes of this run; those that cannot be reached end by themselves (see `remote`)."""
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            if self._client.status == "running" and self._workers:
+                self._client.run(host.end, self._run, workers=list(self._workers), on_error="ignore", callback_timeout=ENDED)
 
     def current(self) -> tuple[str, ...]:
         """What is going on, for the examiner."""
@@ -180,7 +187,7 @@ class Cluster:
 
         Raises EngineError where the scheduler or all workers are gone, OSError where the case's disk is full.
         """
-        self._waiting = iter(jobs)
+        self._waiting, self._alone_since = iter(jobs), time.monotonic()
         while True:
             for worker in list(self._workers.values()):
                 self._give(worker)
@@ -234,6 +241,7 @@ class Cluster:
             job, worker.job = worker.job, None
             self._give(worker)  # before the writing, so that no worker waits for a disk of ours
             self._losses.pop(job, None)
+            self.took_part.add(worker.name)
             moved(*accept(job, wire.decode_answer(body), self._extracted, self._spool))
         elif letter == wire.LIKENESS:
             self._compare(worker, body)

@@ -220,6 +220,7 @@ def _begin(
             "machine": platform.machine(),
             "python": sys.version.split()[0],
             "sandbox": described.sandbox,
+            **({"cluster": options.cluster.address} if options.cluster else {}),
         },
     )
     folder = case.run_folder(info.run)
@@ -465,7 +466,15 @@ class _Run:
             case.folder,
             "examined",
             object=info.run,
-            body={"run": info.run, "phase": "completed", "run_digest": digest, "limited": limited, "faults": faults, "segments": segments},
+            body={
+                "run": info.run,
+                "phase": "completed",
+                "run_digest": digest,
+                "limited": limited,
+                "faults": faults,
+                "segments": segments,
+                **({"workers": sorted(self._cluster.took_part)} if self._cluster else {}),
+            },
             by=self._by,
             at=self._clock(),
         )
