@@ -379,7 +379,7 @@ def lines(path: Path) -> list[object]:
 
 def test_entries_that_a_dead_process_did_not_reach_are_listed_as_failed(tmp_path: Path) -> None:
     job = crew.Job(Task("examine", unit=msgspec.Raw(unit("a", "b", "c"))), tmp_path / "unit")
-    job.take(b"L", crew.DONE.pack(1, 1))
+    job.take(b"L", crew.DONE.pack(1, 0, 1))
     assert job.died("killed by SIGBUS", False, NO_ENTRY, READING)
     assert job.task.start == 1
     assert not job.died("killed by SIGBUS", False, NO_ENTRY, READING)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forensics import index
-from forensics.engine.keep import Keeper
+from forensics.engine.guard import Failure, guarded
+from forensics.engine.keep import Keeper, keep
 from forensics.engine.workshop import Tool
 from forensics.model import Derived, Fault, Record, StoredFinding
 
@@ -17,10 +18,10 @@ def analyse(tool: Tool, path: Path, keeper: Keeper) -> Iterator[Derived | Fault]
         def ordered(*, kind: str | None = None, plugin: str | None = None) -> Iterator[Record]:
             return records.by_time(kind=kind, plugin=plugin)
 
-        try:
-            for item in tool.plugin(ordered, *tool.arguments, **tool.options):
-                findings.append(keeper.store(item, len(findings)))
-        except Exception as error:  # noqa: BLE001 - the same rule as around a plugin on a file
-            yield Fault(location="case:records:", kind="error", plugin=tool.plugin.name, message=f"{type(error).__name__}: {error}"[:2000])
+        for item in guarded(lambda: tool.plugin(ordered, *tool.arguments, **tool.options)):
+            failure = item if isinstance(item, Failure) else keep(keeper, item, findings)
+            if failure:
+                yield Fault(location="case:records:", kind=failure.kind, plugin=tool.plugin.name, message=failure.message)
+                break
     if findings:
         yield Derived(plugin=tool.plugin.name, findings=tuple(findings))

@@ -28,7 +28,7 @@ from forensics.engine.keep import Keeper
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
 from forensics.engine.setup import decode as decode_setup
 from forensics.engine.worker import Death, Examiner
-from forensics.engine.workshop import Tool, equip
+from forensics.engine.workshop import Tool, Tools, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.filetype import mime_of
@@ -38,7 +38,7 @@ FLUSH_BYTES = 256 << 10
 FLUSH_SECONDS = 0.5
 SIGN = 256  # entries of a walk between two signs of life
 FEW = 64  # entries that are kept back while a walk is done again that ended its child
-DONE = struct.Struct("<qq")
+DONE = struct.Struct("<qqq")  # entries, files inside the next entry, bytes
 _PR_SET_PDEATHSIG = 1
 
 
@@ -64,14 +64,20 @@ class OpenedInfo(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True, omit_defaults=True):
-    """What a child is to do. `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1
-    where a walk is done again. `sizes` are the bytes of the files of each exhibit's image, as they were when it was first opened."""
+    """What a child is to do.
+
+    `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1 where a walk is done again;
+    `skip` how many files inside that entry are done; `again` is set where a child died of the unit before. `sizes` are the bytes of the
+    files of each exhibit's image, as they were when it was first opened.
+    """
 
     what: str
     exhibit: str = ""
     file_system: int = 0
     phase: str = ""
     start: int = 0
+    skip: int = 0
+    again: bool = False
     deaths: tuple[Death, ...] = ()
     unit: msgspec.Raw = msgspec.Raw(b"null")
     sizes: dict[str, tuple[int, ...]] = {}
@@ -91,7 +97,7 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # SQLite and other libraries read the variable
     pipe = connection.fileno()
     status = Status(Path(status_path), intact=partial(_intact, pipe, os.fstat(pipe).st_ino, attachments))
-    served = _Service(told, folder, status, lambda size: connection.send_bytes(b"P" + DONE.pack(0, size)))
+    served = _Service(told, folder, status, lambda size: connection.send_bytes(b"P" + DONE.pack(0, 0, size)))
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = _task(connection.recv_bytes())
@@ -152,7 +158,7 @@ class _Service:
             index = Path(self._setup.index)
             self._status.publish(NO_ENTRY, READING, _size(index))
             for line in analysis.analyse(tools[task.start], index, Keeper(self._folder / "attachments")):
-                yield b"L", DONE.pack(0, 0) + segment.encode(line)
+                yield b"L", DONE.pack(0, 0, 0) + segment.encode(line)
         else:
             unit = plan.decode(bytes(task.unit)) if task.what == "examine" else None
             exhibit = unit.exhibit if unit else task.exhibit
@@ -178,11 +184,11 @@ class _Service:
 
             measured = measure.exhibit(self._exhibit(task.exhibit), task.exhibit, task.phase, progress)
             found = measure.faults(measured) if task.phase == "before" else ()
-            yield b"L", DONE.pack(0, 0) + b"".join([segment.encode(measured), *map(segment.encode, found)])
+            yield b"L", DONE.pack(0, 0, 0) + b"".join([segment.encode(measured), *map(segment.encode, found)])
         elif task.what == "plan":
             walk = self._signs(task.exhibit, self._exhibit(task.exhibit).file_systems[task.file_system].walk())
             for item in plan.units(task.exhibit, task.file_system, walk, FEW if task.start else plan.WINDOW):
-                yield (b"L", DONE.pack(0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
+                yield (b"L", DONE.pack(0, 0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
 
     def _sign(self, exhibit: str) -> None:
         """A sign of life from where no file is in hand: from now on the limits count anew."""
@@ -229,7 +235,7 @@ class _Service:
         opened = self._exhibit(exhibit)
         lines = b"".join([*map(segment.encode, opened.layers), *map(segment.encode, opened.faults)])
         if lines:
-            yield b"L", DONE.pack(0, 0) + lines
+            yield b"L", DONE.pack(0, 0, 0) + lines
         image = opened.image
         sizes = tuple(map(_size, image.files)) if image is not None else ()
         info = OpenedInfo(len(opened.file_systems), image is not None, image.format if image is not None else "folder", sizes)
@@ -240,21 +246,25 @@ class _Service:
         if self._examiner is None:
             tools, _ = self._equip()
             known = _known_good(tools) if self._setup.skip_known else None
-            self._examiner = Examiner(tools, self._setup.scope, self._folder, Keeper(self._folder / "attachments"), self._status, known)
+            self._examiner = Examiner(
+                Tools(tools), self._setup.scope, self._folder, Keeper(self._folder / "attachments"), self._status, known
+            )
         deaths = {(death.entry, death.plugin): death for death in task.deaths}
-        alone = {number for number, _ in deaths}
+        self._status.strict = task.again
         waiting: list[bytes] = []
         size = read = 0
         last = time.monotonic()
-        done = task.start
-        for done, read_now, lines in self._examiner.examine(unit, opened.file_systems[unit.file_system], task.start, deaths):
-            waiting.append(lines)
-            size, read = size + len(lines), read + read_now
+        done = DONE.pack(task.start, task.skip, 0)
+        for piece in self._examiner.examine(unit, opened.file_systems[unit.file_system], task.start, task.skip, deaths):
+            waiting.append(piece.lines)
+            size, read = size + len(piece.lines), read + piece.size
+            done = DONE.pack(piece.entries, piece.members, read)
             now = time.monotonic()
-            if size >= FLUSH_BYTES or now - last > FLUSH_SECONDS or done in alone:
-                yield b"L", DONE.pack(done, read) + b"".join(waiting)
+            if size >= FLUSH_BYTES or now - last > FLUSH_SECONDS or task.again:
+                yield b"L", done + b"".join(waiting)
                 waiting, size, read, last = [], 0, 0, now
-        yield b"L", DONE.pack(done, read) + b"".join(waiting)
+        if waiting:
+            yield b"L", done + b"".join(waiting)
 
 
 def _size(path: Path) -> int:

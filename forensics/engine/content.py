@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from forensics.digest import StreamDigests
-from forensics.errors import Corrupt
+from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import Stream
 from forensics.model import Digests
 
@@ -68,6 +68,38 @@ class Content:
         self.release()
         if self._spooled is not None:
             self._spooled.unlink(missing_ok=True)
+
+
+def read_member(stream: BinaryIO, limit: int, folder: Path) -> tuple[int, Digests, bytes, Content]:
+    """As `read`, for a stream that says neither its size nor any offset: its size comes first.
+
+    Raises LimitExceeded where it yields more than `limit` bytes, whatever reading the stream raises, OSError where the spool is full.
+    """
+    digests, held, size = StreamDigests(), bytearray(), 0
+    spooled = folder / "spool"
+    out: BinaryIO | None = None
+    try:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise LimitExceeded(f"more than {limit} bytes come out of it, which is more than is followed")
+            digests.update(chunk)
+            if out is None and len(held) + len(chunk) > IN_MEMORY:
+                out = open(spooled, "wb")  # noqa: SIM115 - closed below, whatever happens
+                out.write(held)
+                del held[HEAD:]
+            if out is not None:
+                out.write(chunk)
+            else:
+                held += chunk
+    except BaseException:
+        spooled.unlink(missing_ok=True)
+        raise
+    finally:
+        if out is not None:
+            out.close()
+    content = Content(folder, bytes(held), None) if out is None else Content(folder, None, spooled)
+    return size, digests.digests(), bytes(held[:HEAD]), content
 
 
 def read(stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: Path, *, keep: bool) -> tuple[Digests, bytes, Content]:

@@ -43,7 +43,7 @@ class Job:
         self.answer: bytes | None = None
         self.failure: str | None = None
         self.digest: str | None = None
-        self.done = task.start
+        self.done, self.members = task.start, task.skip
         self._suspects: set[tuple[int, int]] = set()
         self._deaths = 0
         self._writers: list[segment.Writer] = []
@@ -66,12 +66,12 @@ class Job:
         elif letter == b"U" and self._units:
             self._units.write(body + b"\n")
         elif letter == b"P":
-            return 0, DONE.unpack(body)[1], 0
+            return 0, DONE.unpack(body)[2], 0
         elif letter == b"L":
-            done, size = DONE.unpack_from(body)
-            before, self.done = self.done, max(done, self.done)
-            if self.done > before:
-                self._deaths = 0
+            done, members, size = DONE.unpack_from(body)
+            before = self.done
+            if (done, members) > (self.done, self.members):
+                self.done, self.members, self._deaths = done, members, 0
             if self._lines:
                 self._lines.write(body[DONE.size :])
             return self.done - before, size, body.count(_FAULT)
@@ -92,14 +92,14 @@ class Job:
             if pair in self._suspects:
                 deaths = (*deaths, Death(entry, plugin, message, limit))
             self._suspects.add(pair)
-            self.task = msgspec.structs.replace(self.task, start=self.done, deaths=deaths)
+            self.task = msgspec.structs.replace(self.task, start=self.done, skip=self.members, again=True, deaths=deaths)
             return True
         self._deaths += 1
         if self._deaths > 1:
             self._give_up(message, limit)
             return False
         if self.task.what == "examine":
-            self.task = msgspec.structs.replace(self.task, start=self.done)
+            self.task = msgspec.structs.replace(self.task, start=self.done, skip=self.members, again=True)
             return True
         self.abandon()
         self.answer = None

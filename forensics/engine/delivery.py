@@ -23,7 +23,7 @@ def accept(job: Job, answer: Answer, extracted: Path, spool: Path) -> tuple[int,
     for digest, content in answer.attachments.items():
         store(content, digest, extracted, spool)
     total = hashlib.sha256()
-    done = DONE.pack(answer.entries, 0)
+    done = DONE.pack(answer.entries, 0, 0)
     try:
         with zstandard.ZstdDecompressor().stream_reader(answer.segment) as stream:
             while chunk := stream.read(_CHUNK):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from forensics.digest import sha256
+from forensics.engine.guard import Failure
 from forensics.errors import LimitExceeded
 from forensics.model import Attachment, AttachmentRef, Finding, StoredFinding
 
@@ -65,6 +66,19 @@ class Keeper:
             temporary.write_bytes(attachment.content)
             os.rename(temporary, path)
         return AttachmentRef(attachment.name, attachment.mime, digest, len(attachment.content))
+
+
+def keep(keeper: Keeper, step: object, findings: list[StoredFinding]) -> Failure | None:
+    """Add what a plugin yielded to `findings`, or say why it cannot be kept."""
+    if not isinstance(step, Finding):
+        return Failure("error", f"TypeError: a plugin yields findings, and a container members too, not {type(step).__name__}")
+    try:
+        findings.append(keeper.store(step, len(findings)))
+    except LimitExceeded as error:
+        return Failure("limit", str(error))
+    except (TypeError, ValueError, AttributeError) as error:
+        return Failure("error", f"{type(error).__name__}: {error}")
+    return None
 
 
 def _encodable(value: object) -> object:

@@ -22,6 +22,7 @@ from forensics.engine import alike, plan, wire
 from forensics.engine.child import Described, OpenedInfo, Task
 from forensics.engine.cluster import Cluster
 from forensics.engine.crew import Crew, Job
+from forensics.engine.item import entry_of
 from forensics.engine.reach import Where
 from forensics.engine.setup import READING, Limits, Setup
 from forensics.errors import CaseError, EvidenceError, UsageError
@@ -322,7 +323,7 @@ class _Run:
         if job.task.what != "examine":
             return f"{job.task.what} {job.place}"
         entries = plan.decode(bytes(job.task.unit)).entries
-        where = entries[entry].location if 0 <= entry < len(entries) else "between files"
+        where = entries[entry_of(entry)].location if entry >= 0 and entry_of(entry) < len(entries) else "between files"
         names = [each.name for each in self._info.plugins if each.kind != "analyser"]
         return f"{names[plugin]}: {where}" if 0 <= plugin < len(names) else f"reading {where}" if plugin == READING else where
 

@@ -17,7 +17,7 @@ READING = -1  # the place of the engine's own reading in `Status.plugin`
 IDLE = -2
 PREPARING = -3  # loading plugins and what they prepare
 BROKEN = 71  # exit code of a child whose pipe or folder a plugin took away
-_STATUS = struct.Struct("<qqqdd")
+_STATUS = struct.Struct("<qqqd")
 
 
 class Limits(Struct, frozen=True):
@@ -59,12 +59,13 @@ decode = msgspec.json.Decoder(Setup).decode
 class Status:
     """The few words that a child writes, and its supervisor reads, in a mapped file: which entry, which plugin, since when.
 
-    `intact` says whether the child can go on. It is asked before anything new is begun, so that a plugin that took away what the child
-    needs is the one that stands here when the child ends.
+    `intact` says whether the child can go on. It is asked before the next file is begun, and where `strict` before anything new is
+    begun, so that then the plugin that took away what the child needs is the one that stands here when the child ends.
     """
 
     def __init__(self, path: Path, *, create: bool = False, intact: Callable[[], bool] = lambda: True) -> None:
         self._intact = intact
+        self.strict = False
         if create:
             path.write_bytes(bytes(_STATUS.size))
         with open(path, "r+b") as file:
@@ -74,14 +75,14 @@ class Status:
 
     def publish(self, entry: int, plugin: int, size: int) -> None:
         """Say that work on `plugin` of `entry` (content of `size` bytes) begins now. Ends the process where it cannot go on."""
-        if not self._intact():
+        if (plugin < 0 or self.strict) and not self._intact():
             os._exit(BROKEN)
-        _STATUS.pack_into(self._map, 0, entry, plugin, size, time.process_time(), time.monotonic())
+        _STATUS.pack_into(self._map, 0, entry, plugin, size, time.monotonic())
 
-    def read(self) -> tuple[int, int, int, float, float]:
-        """Entry, plugin, size, CPU seconds used by the child when that began, monotonic time when it began."""
-        entry, plugin, size, cpu, wall = _STATUS.unpack_from(self._map, 0)
-        return entry, plugin, size, cpu, wall
+    def read(self) -> tuple[int, int, int, float]:
+        """Entry, plugin, size, monotonic time when that began."""
+        entry, plugin, size, wall = _STATUS.unpack_from(self._map, 0)
+        return entry, plugin, size, wall
 
     def close(self) -> None:
         self._map.close()

@@ -1,27 +1,33 @@
 """The child's side of one unit: every entry read once, digested, typed, offered to the plugins; the segment's lines come out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from forensics import segment
 from forensics.digest import identity
 from forensics.engine import content as contents
-from forensics.engine.keep import Keeper
+from forensics.engine import unpack
+from forensics.engine.guard import Failure, guarded, kind_of
+from forensics.engine.item import Item, place
+from forensics.engine.keep import Keeper, keep
 from forensics.engine.plan import Unit
 from forensics.engine.scope import outside, outside_kinds
 from forensics.engine.setup import READING, Status
-from forensics.engine.workshop import Tool
-from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, Unsupported
+from forensics.engine.workshop import Tool, Tools
+from forensics.errors import EvidenceError
+from forensics.evidence import limits
 from forensics.evidence.layers import FileSystem, Stream
 from forensics.filetype import mime_of
 from forensics.location import Location, printable
-from forensics.model import Digests, Entry, Examined, Fault, FaultKind, Finding, Outcome, PluginOutcome, Result, Scope, StoredFinding
-from forensics.plugin import File
+from forensics.model import Digests, Entry, Examined, Fault, Outcome, PluginOutcome, Result, Scope, StoredFinding, Times
+from forensics.plugin import File, Member
 
 REMEMBERED = 100_000  # distinct contents whose outcomes a child keeps
 _NO_CONTENT = ("directory", "link", "other")
+_Lines = Iterator[Examined | Result | Fault]
 
 
 class Verdict(Struct, frozen=True):
@@ -30,11 +36,11 @@ class Verdict(Struct, frozen=True):
     outcome: Outcome
     reason: str | None
     findings: int
-    fault: tuple[FaultKind, str] | None  # kind, message
+    failure: Failure | None
 
 
 class Death(Struct, frozen=True):
-    """Why the pair of an entry and a plugin ended its child twice, and is not tried again."""
+    """Why the pair of a file (its place, see `item.place`) and a plugin ended its child twice, and is not tried again."""
 
     entry: int
     plugin: int
@@ -42,39 +48,56 @@ class Death(Struct, frozen=True):
     limit: bool
 
 
+class Done(Struct, frozen=True):
+    """A piece of work done: how many entries of the unit are complete, how many files inside the next one, bytes read, lines."""
+
+    entries: int
+    members: int
+    size: int
+    lines: bytes
+
+
 class Examiner:
     """Examines units with the same tools, and remembers which contents it has done."""
 
     def __init__(
         self,
-        tools: tuple[Tool, ...],
+        tools: Tools,
         scope: Scope,
         folder: Path,
         keeper: Keeper,
         status: Status,
         known_good: Callable[[Digests], bool] | None,
     ) -> None:
-        self._tools = [tool for tool in tools if tool.plugin.kind != "analyser"]
+        self._tools = tools
         self._scope, self._folder, self._keeper, self._status = scope, folder, keeper, status
         self._known_good = known_good
         self._done: dict[tuple[str, str, str | None], Verdict] = {}
+        self._types: dict[str, str] = {}
+        self._deaths: dict[tuple[int, int], Death] = {}
 
-    def examine(
-        self, unit: Unit, file_system: FileSystem, start: int, deaths: dict[tuple[int, int], Death]
-    ) -> Iterator[tuple[int, int, bytes]]:
-        """For each entry from number `start` on: the number of entries done, bytes read, and the lines. Raises OSError (disk full)."""
+    def examine(self, unit: Unit, file_system: FileSystem, start: int, skip: int, deaths: dict[tuple[int, int], Death]) -> Iterator[Done]:
+        """The entries from number `start` on, without the lines of the first `skip` files inside that one. Raises OSError (disk full)."""
+        self._deaths = deaths
         for number in range(start, len(unit.entries)):
             entry = unit.entries[number]
-            lines = b"".join(map(segment.encode, self._entry(number, entry, file_system, deaths)))
-            yield number + 1, entry.size, lines
+            expansion = unpack.Expansion(number, entry.size, skip if number == start else 0)
+            waiting: list[bytes] = []
+            completed = expansion.completed
+            for line in self._entry(number, entry, file_system, expansion):
+                if expansion.completed > completed:
+                    completed = expansion.completed
+                    yield Done(number, completed, 0, b"".join(waiting))
+                    waiting.clear()
+                waiting.append(segment.encode(line))
+            yield Done(number + 1, 0, entry.size, b"".join(waiting))
 
-    def _entry(
-        self, number: int, entry: Entry, file_system: FileSystem, deaths: dict[tuple[int, int], Death]
-    ) -> Iterator[Examined | Result | Fault]:
+    def _entry(self, number: int, entry: Entry, file_system: FileSystem, expansion: unpack.Expansion) -> _Lines:
         if entry.kind in _NO_CONTENT:
             yield Examined(entry=entry)
             return
-        self._status.publish(number, READING, entry.size)
+        here = place(number, 0)
+        self._status.publish(here, READING, entry.size)
         location = Location.parse(entry.location)
         reason = outside(self._scope, location.path, entry.times)
         if reason is None and entry.content == "reallocated":
@@ -84,95 +107,125 @@ class Examiner:
         if reason is not None:
             yield Examined(entry=entry, outcome="skipped", reason=reason)
             return
-        death = deaths.get((number, READING))
+        death = self._deaths.get((here, READING))
         if death:
             yield Fault(location=entry.location, kind="died", message=death.message, limit=death.limit)
             yield Examined(entry=entry, outcome="failed", reason="reading it ended the reader")
             return
+
+        def beside(suffix: str) -> tuple[Location, Stream] | None:
+            found = file_system.sibling(location, suffix)
+            return None if found is None else (found, file_system.open(found))
+
         try:
             stream = file_system.open(location)
             digests, head, content = contents.read(stream, entry.size, entry.holes, self._folder, keep=True)
         except EvidenceError as error:
-            kind = _kind(error)
+            kind = kind_of(error)
             yield Fault(location=entry.location, kind=kind, message=str(error))
             yield Examined(entry=entry, outcome="failed", reason=f"could not be read: {kind}")
             return
+        if getattr(stream, "changed", None) and stream.changed():
+            message = "the file changed while it was read; its digests are of no single state"
+            yield Fault(location=entry.location, kind="changed", message=message)
+        item = Item(
+            place=here, entry=entry, location=location, depth=0, digests=digests, head=head, content=content, beside=beside
+        )  # fmt: skip
         try:
-            yield from self._content(number, entry, location, file_system, stream, digests, head, content, deaths)
+            yield from self._examined(item, expansion)
         finally:
             content.close()
 
-    def _content(
-        self,
-        number: int,
-        entry: Entry,
-        location: Location,
-        file_system: FileSystem,
-        stream: Stream,
-        digests: Digests,
-        head: bytes,
-        content: contents.Content,
-        deaths: dict[tuple[int, int], Death],
-    ) -> Iterator[Examined | Result | Fault]:
-        if getattr(stream, "changed", None) and stream.changed():
-            yield Fault(
-                location=entry.location, kind="changed", message="the file changed while it was read; its digests are of no single state"
-            )
-        mime = mime_of(head)
+    def _examined(self, item: Item, expansion: unpack.Expansion) -> _Lines:
+        """Everything that is said of one file with content: results, faults, the files inside it, and last its own line."""
+        entry, digests = item.entry, item.digests
+        mime = self._mime(item)
         reason = outside_kinds(self._scope, mime)
         if reason is not None:
-            yield Examined(entry=entry, outcome="skipped", reason=reason)
+            if not (item.depth and expansion.done):
+                yield Examined(entry=entry, outcome="skipped", reason=reason)
             return
         known = self._known_good is not None and self._known_good(digests)
-        path = printable(location.path)
-        outcomes: list[PluginOutcome] = []
-        for tool in self._tools:
-            if entry.state in ("deleted", "orphan") and not tool.plugin.select.deleted:
-                if tool.fits(mime, path, head):
-                    outcomes.append(PluginOutcome(tool.plugin.name, "skipped", "it asks for allocated files only"))
-                continue
-            if not tool.fits(mime, path, head):
-                continue
-            if known and "name" not in tool.plugin.needs and tool.plugin.name != "known-hash":
-                outcomes.append(PluginOutcome(tool.plugin.name, "skipped", "known-good content"))
-                continue
-            death = deaths.get((number, tool.number))
-            if death:
-                yield Fault(location=entry.location, kind="died", plugin=tool.plugin.name, message=death.message, limit=death.limit)
-                outcomes.append(PluginOutcome(tool.plugin.name, "failed", "it ended the process that it ran in"))
-                continue
-            self._status.publish(number, tool.number, entry.size)
-            context, companions = self._context(tool, entry, location, file_system)
-            key = (tool.plugin.name, digests.sha256, context)
-            verdict = self._done.get(key)
-            if verdict is None:
-                file = File(
-                    location=location,
-                    size=entry.size,
-                    mime=mime,
-                    sha256=digests.sha256,
-                    content=content,
-                    allocated=entry.state == "allocated",
-                    deleted=entry.state in ("deleted", "orphan"),
-                    times=entry.times,
-                    needs=tool.plugin.needs,
-                    companions=companions.get,
-                )
-                verdict, findings = run_plugin(tool, file, self._keeper)
-                content.release()
-                if len(self._done) >= REMEMBERED:
-                    self._done.clear()
-                self._done[key] = verdict
-                if findings:
-                    yield Result(plugin=tool.plugin.name, content=digests.sha256, context=context, findings=tuple(findings))
-            if verdict.fault:
-                kind, message = verdict.fault
-                yield Fault(location=entry.location, kind=kind, plugin=tool.plugin.name, message=message)
-            outcomes.append(PluginOutcome(tool.plugin.name, verdict.outcome, verdict.reason, context, verdict.findings))
-        self._status.publish(number, READING, entry.size)
-        yield Examined(entry=entry, outcome="read", digests=digests, mime=mime, plugins=tuple(outcomes))
+        offered = list(self._tools.offered(mime, printable(item.location.path), item.head))
+        outcomes: list[tuple[int, PluginOutcome]] = []
+        own: list[Examined | Result | Fault] = []
+        for tool in offered:
+            if tool.plugin.kind == "container":
+                yield from self._offer(tool, item, mime, known, expansion, own, outcomes)
+        if item.depth and expansion.done:
+            return  # all that is inside has been passed again, and its own lines were kept before
+        yield from own
+        own.clear()
+        for tool in offered:
+            if tool.plugin.kind != "container":
+                yield from self._offer(tool, item, mime, known, expansion, own, outcomes)
+        yield from own
+        self._status.publish(item.place, READING, entry.size)
+        plugins = tuple(outcome for _, outcome in sorted(outcomes, key=lambda each: each[0]))
+        yield Examined(entry=entry, outcome="read", digests=digests, mime=mime, plugins=plugins)
 
-    def _context(self, tool: Tool, entry: Entry, location: Location, file_system: FileSystem) -> tuple[str | None, dict[str, File]]:
+    def _offer(
+        self,
+        tool: Tool,
+        item: Item,
+        mime: str,
+        known: bool,
+        expansion: unpack.Expansion,
+        own: list[Examined | Result | Fault],
+        outcomes: list[tuple[int, PluginOutcome]],
+    ) -> _Lines:
+        """Run one plugin on one file, unless there is a reason not to. Its lines go to `own`; those of the files inside are yielded."""
+        entry, digests, plugin = item.entry, item.digests, tool.plugin
+
+        def say(outcome: Outcome, reason: str | None, context: str | None = None, findings: int = 0) -> None:
+            outcomes.append((tool.number, PluginOutcome(plugin.name, outcome, reason, context, findings)))
+
+        if entry.state in ("deleted", "orphan") and not plugin.select.deleted:
+            return say("skipped", "it asks for allocated files only")
+        if known and "name" not in plugin.needs and plugin.name != "known-hash":
+            return say("skipped", "known-good content")
+        death = self._deaths.get((item.place, tool.number))
+        if death:
+            own.append(Fault(location=entry.location, kind="died", plugin=plugin.name, message=death.message, limit=death.limit))
+            return say("failed", "it ended the process that it ran in")
+        self._status.publish(item.place, tool.number, entry.size)
+        context, companions = self._context(tool, item)
+        key = (plugin.name, digests.sha256, context)
+        verdict = self._done.get(key)
+        if verdict is None or plugin.kind == "container":
+            file = File(
+                location=item.location,
+                size=entry.size,
+                mime=mime,
+                sha256=digests.sha256,
+                content=item.content,
+                allocated=entry.state == "allocated",
+                deleted=entry.state in ("deleted", "orphan"),
+                times=entry.times,
+                needs=plugin.needs,
+                companions=companions.get,
+            )
+            verdict, findings = yield from self._run(tool, file, item, expansion)
+            item.content.release()
+            if len(self._done) >= REMEMBERED:
+                self._done.clear()
+            self._done[key] = verdict
+            if findings:
+                own.append(Result(plugin=plugin.name, content=digests.sha256, context=context, findings=tuple(findings)))
+        failure = verdict.failure
+        if failure:
+            own.append(Fault(location=entry.location, kind=failure.kind, plugin=plugin.name, message=failure.message))
+        say(verdict.outcome, verdict.reason, context, verdict.findings)
+
+    def _mime(self, item: Item) -> str:
+        found = self._types.get(item.digests.sha256)
+        if found is None:
+            if len(self._types) >= REMEMBERED:
+                self._types.clear()
+            found = self._types[item.digests.sha256] = mime_of(item.head)
+        return found
+
+    def _context(self, tool: Tool, item: Item) -> tuple[str | None, dict[str, File]]:
         """The digest of what beside the content the plugin declared to depend on, and the companions themselves."""
         needs = tool.plugin.needs
         if needs == ("content",):
@@ -180,58 +233,86 @@ class Examiner:
         declared: dict[str, object] = {}
         companions: dict[str, File] = {}
         if "location" in needs:
-            declared["location"] = [entry.location, entry.state]
+            declared["location"] = [item.entry.location, item.entry.state]
         elif "name" in needs:
-            declared["name"] = location.stream or location.name
+            declared["name"] = item.location.stream or item.location.name
         if "times" in needs:
-            declared["times"] = entry.times
+            declared["times"] = item.entry.times
         for suffix in tool.plugin.companions if "companions" in needs else ():
-            beside = file_system.sibling(location, suffix)
+            beside = item.beside(suffix)
             if beside is None:
                 continue
-            stream = file_system.open(beside)
+            location, stream = beside
             folder = self._folder / f"companion-{len(companions)}"
             folder.mkdir(exist_ok=True)
             digests, head, content = contents.read(stream, stream.size, (), folder, keep=True)
             declared[suffix] = digests.sha256
             companions[suffix] = File(
-                location=beside, size=stream.size, mime=mime_of(head), sha256=digests.sha256, content=content, needs=needs
+                location=location, size=stream.size, mime=mime_of(head), sha256=digests.sha256, content=content, needs=needs
             )
         return identity(declared), companions
 
+    def _run(
+        self, tool: Tool, file: File, item: Item, expansion: unpack.Expansion
+    ) -> Generator[Examined | Result | Fault, None, tuple[Verdict, list[StoredFinding]]]:
+        """Run one plugin on one file; a container's files are examined as they come. What was found before a failure is kept."""
+        findings: list[StoredFinding] = []
+        failure: Failure | None = None
+        members = 0
+        steps: Iterator[Any] = guarded(lambda: tool.plugin(file, *tool.arguments, **tool.options))
+        if tool.plugin.kind == "container" and (why := unpack.too_deep(item)):
+            steps = iter((Failure("limit", why),))
+        for step in steps:
+            if isinstance(step, Failure):
+                failure = step
+                break
+            if isinstance(step, Member) and tool.plugin.kind == "container":
+                members += 1
+                if expansion.begun >= limits.MEMBERS or expansion.bytes_left <= 0:
+                    failure = Failure("limit", f"more comes out of it than is followed; members from number {members} on were not examined")
+                    break
+                yield from self._member(tool, item, step, members, expansion)
+                self._status.publish(item.place, tool.number, item.entry.size)
+                continue
+            failure = keep(self._keeper, step, findings)
+            if failure:
+                break
+        return _verdict(failure, findings, members), findings
 
-def run_plugin(tool: Tool, file: File, keeper: Keeper) -> tuple[Verdict, list[StoredFinding]]:
-    """Run one plugin on one file. What it found before it failed is kept. This is where the one broad `except` stands."""
-    findings: list[StoredFinding] = []
-    fault: tuple[FaultKind, str] | None = None
-    outcome: Outcome = "read"
-    reason: str | None = None
-    try:
-        for item in tool.plugin(file, *tool.arguments, **tool.options):
-            if not isinstance(item, Finding):
-                raise TypeError(f"an extractor yields findings, not {type(item).__name__}")
-            findings.append(keeper.store(item, len(findings)))
-    except Unsupported as error:
-        outcome, reason = ("read", None) if findings else ("skipped", "not its format")
-        if findings:
-            fault = ("unsupported", str(error))
-    except (Corrupt, Locked, LimitExceeded) as error:
-        kind = _kind(error)
-        outcome, reason, fault = "failed", kind, (kind, str(error))
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it must not cost the file or the other plugins
-        outcome, reason = "failed", "error"
-        fault = ("error", f"{type(error).__name__}: {error}"[:2000])
-    return Verdict(outcome, reason, len(findings), fault), findings
+    def _member(self, tool: Tool, container: Item, member: Member, number: int, expansion: unpack.Expansion) -> _Lines:
+        """One file inside another. The lines of those that were completed before are left out."""
+        expansion.begin()
+        folder = self._folder / f"depth-{container.depth + 1}"
+        folder.mkdir(exist_ok=True)
+
+        def within() -> None:
+            self._status.publish(container.place, tool.number, container.entry.size)
+
+        for got in unpack.read(container, tool.plugin.name, member, number, expansion, folder, within):
+            if isinstance(got, Item):
+                try:
+                    yield from self._inside(got, member, expansion)
+                finally:
+                    got.content.close()
+            elif not expansion.done:
+                yield got
+        expansion.completed += 1
+
+    def _inside(self, item: Item, member: Member, expansion: unpack.Expansion) -> _Lines:
+        """A file inside another lies within the scope where its container does, unless its own times say otherwise."""
+        period = Scope(since=self._scope.since, until=self._scope.until)
+        reason = outside(period, "", member.times) if member.times != Times() else None
+        if reason is None:
+            yield from self._examined(item, expansion)
+        elif not expansion.done:
+            yield Examined(entry=item.entry, outcome="skipped", reason=reason)
 
 
-def _kind(error: EvidenceError) -> FaultKind:
-    kinds: tuple[tuple[type[EvidenceError], FaultKind], ...] = (
-        (Unsupported, "unsupported"),
-        (Corrupt, "corrupt"),
-        (Locked, "locked"),
-        (LimitExceeded, "limit"),
-    )
-    for kind, name in kinds:
-        if isinstance(error, kind):
-            return name
-    return "error"
+def _verdict(failure: Failure | None, findings: list[StoredFinding], members: int) -> Verdict:
+    if failure is None:
+        return Verdict("read", None, len(findings), None)
+    if failure.kind == "unsupported":
+        if findings or members:
+            return Verdict("read", None, len(findings), failure)
+        return Verdict("skipped", "not its format", 0, None)
+    return Verdict("failed", failure.kind, len(findings), failure)

@@ -1,7 +1,7 @@
 """A child's plugins: loaded, given their options, prepared once; and which of them a file is offered to."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -39,6 +39,31 @@ class Tool(Struct, frozen=True):
             or (bool(select.names) and matches(path, select.names))
             or head.startswith(select.magic or (b"\0\0impossible",))
         )
+
+
+class Tools:
+    """The tools that files are offered to, in order; which of them take a file of a type, is worked out once a type."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = [tool for tool in tools if tool.plugin.kind != "analyser"]
+        self._by_type: dict[str, list[tuple[Tool, bool]]] = {}
+
+    def offered(self, mime: str, path: str, head: bytes) -> Iterator[Tool]:
+        """The tools that a file of this type, path and beginning is offered to."""
+        candidates = self._by_type.get(mime)
+        if candidates is None:
+            candidates = self._by_type[mime] = list(self._candidates(mime))
+        for tool, certain in candidates:
+            if certain or tool.fits(mime, path, head):
+                yield tool
+
+    def _candidates(self, mime: str) -> Iterator[tuple[Tool, bool]]:
+        """The tools that may take a file of a type, and whether they do whatever its path and beginning."""
+        for tool in self._tools:
+            select = tool.plugin.select
+            certain = not (select.mime or select.names or select.magic) or mime_matches(mime, select.mime)
+            if certain or select.names or select.magic:
+                yield tool, certain
 
 
 def equip(

@@ -1,0 +1,38 @@
+"""What is examined: a stream of a file system, or a file inside another."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from forensics.engine.content import Content
+from forensics.evidence.filesystem import Stream
+from forensics.location import Location
+from forensics.model import Digests, Entry
+
+_ENTRY = (1 << 32) - 1
+
+
+def place(entry: int, member: int) -> int:
+    """Which file a child is on, as one number: the entry's in its unit, and how many files inside it were begun before (0: itself)."""
+    return entry | member << 32
+
+
+def entry_of(place: int) -> int:
+    """The number of the entry in its unit."""
+    return place & _ENTRY
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One file with its content read.
+
+    `depth` counts the containers around it; `beside` gives the file whose name is this one's plus a suffix.
+    """
+
+    place: int
+    entry: Entry
+    location: Location
+    depth: int
+    digests: Digests
+    head: bytes
+    content: Content
+    beside: Callable[[str], tuple[Location, Stream] | None]
