@@ -112,6 +112,7 @@ LABELS: dict[str, dict[str, str]] = {
         "outside the scope: kind": N_("outside the scope: type of content"),
         "its content now belongs to another file": N_("its content now belongs to another file"),
         "reading it ended the reader": N_("reading it ended the reading process"),
+        "the process that was to read it ended before": N_("the process that was to read it ended before"),
         "it asks for allocated files only": N_("the plugin asks for allocated files only"),
         "known-good content": N_("known-good content"),
         "it ended the process that it ran in": N_("the plugin ended the process that it ran in"),
