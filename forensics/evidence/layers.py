@@ -253,7 +253,7 @@ def _bitlocker(search: _Search, volume: _Volume) -> bool:
         unlocked = bitlocker.unlock(volume.source, name, keys)
     except EvidenceError as error:
         _storage(error)
-        failure = Locked(f"BitLocker: encrypted, and its metadata cannot be read ({error})")
+        failure = Locked(f"BitLocker: encrypted; {error}")
         search.recognised = True
         search.refuse(volume, "bitlocker", failure, description)
         return True

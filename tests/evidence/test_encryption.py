@@ -4,10 +4,14 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bitlocker_made
 
 from forensics.errors import Corrupt, LimitExceeded, UsageError
 from forensics.evidence import limits, luks
@@ -195,6 +199,50 @@ def test_a_luks_header_of_noise_is_locked_and_nothing_else(tmp_path: Path) -> No
             (tmp_path / "volume.luks").write_bytes(magic + noise)
             opened = open_exhibit("1", tmp_path / "volume.luks", keys=keys("password:x"))
             assert [fault.kind for fault in opened.faults] == ["locked"]
+
+
+# --- BitLocker ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bitlocker(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """An NTFS volume in BitLocker, and its bytes in the clear. `bitlocker_made` says how."""
+    folder = tmp_path_factory.mktemp("bitlocker")
+    with open(folder / "clear.raw", "wb") as file:
+        file.truncate(8 * MIB)
+    tool("mkfs.ntfs", "-q", "-F", "-f", "-L", "inner", folder / "clear.raw")
+    clear = (folder / "clear.raw").read_bytes()
+    return bitlocker_made.make(folder, clear), clear
+
+
+@pytest.mark.parametrize("kind", ["password", "recovery", "file"])
+def test_a_bitlocker_volume_opens_with_each_of_its_protectors(bitlocker: tuple[Path, bytes], kind: str) -> None:
+    path, clear = bitlocker
+    secret = {"password": bitlocker_made.PASSWORD, "recovery": bitlocker_made.RECOVERY, "file": str(path.parent / "startup.bek")}[kind]
+    opened = open_exhibit("1", path, keys=keys(f"{kind}:{secret}"))
+    assert shape(opened) == [("1:bitlocker:", True), ("1:bitlocker:ntfs:", True)]
+    assert (opened.layers[0].description or "").startswith(
+        "BitLocker, AES-XTS 128; protectors: password, recovery password, startup key; opened with the "
+    )
+    assert opened.layers[1].label == "inner"
+    assert any(isinstance(item, Entry) and item.location.startswith("1:bitlocker:ntfs:/$MFT;") for item in opened.file_systems[0].walk())
+    assert opened.file_systems[0].open(Location.parse("1:bitlocker:ntfs:/$Boot;meta=7-128-1")).read(0, 512) == clear[:512]
+
+
+def test_a_bitlocker_volume_stays_locked_without_its_key(bitlocker: tuple[Path, bytes], tmp_path: Path) -> None:
+    (tmp_path / "other.bek").write_bytes(os.urandom(156))
+    wrong = ("password:wrong", "recovery:not of its form", f"recovery:{'-'.join(['111111'] * 8)}", f"file:{tmp_path / 'other.bek'}")
+    for given in ((), *((text,) for text in wrong), wrong):
+        opened = open_exhibit("1", bitlocker[0], keys=keys(*given))
+        assert shape(opened) == [("1:bitlocker:", False)]
+        assert [fault.kind for fault in opened.faults] == ["locked"]
+        assert "protectors: password, recovery password, startup key" in (opened.layers[0].description or "")
+
+
+def test_cryptsetup_takes_the_made_bitlocker_volume_for_one(bitlocker: tuple[Path, bytes]) -> None:
+    key = bitlocker[0].parent / "password"
+    key.write_text(bitlocker_made.PASSWORD)
+    tool("cryptsetup", "open", "--test-passphrase", "--type", "bitlk", "--key-file", key, bitlocker[0])
 
 
 # --- others -------------------------------------------------------------------------------------------------------------------
