@@ -396,7 +396,7 @@ def test_a_unit_is_tried_again_where_something_was_done_between_two_deaths(tmp_p
     job = crew.Job(Task("examine", unit=msgspec.Raw(unit("a", "b", "c"))), tmp_path / "unit")
     for done in (1, 2, 3):
         assert job.died("killed by SIGKILL", True, NO_ENTRY, IDLE)
-        job.take(b"L", crew.DONE.pack(done, 1))
+        job.take(b"L", crew.DONE.pack(done, 0, 1))
     job.abandon()
 
 
