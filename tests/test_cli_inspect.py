@@ -73,9 +73,9 @@ def test_verify_image_compares_with_a_stated_digest(evidence: Path) -> None:
 
 
 def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "a.ad1").write_bytes(b"ADSEGMENTEDFILE\0".ljust(4096, b"\0"))
-    with pytest.raises(EvidenceError, match="AD1"):
-        run("inspect", tmp_path / "a.ad1")
+    (tmp_path / "a.L01").write_bytes(b"LVF\x09\x0d\x0a\xff\x00".ljust(4096, b"\0"))
+    with pytest.raises(EvidenceError, match="L01"):
+        run("inspect", tmp_path / "a.L01")
     (tmp_path / "folder").mkdir()
     with pytest.raises(EvidenceError, match="is no image"):
         run("verify-image", tmp_path / "folder")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, Unsupported
+from forensics.errors import Corrupt, LimitExceeded, Locked, Unsupported
 from forensics.evidence import limits
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.libyal import Source
@@ -27,7 +27,7 @@ from forensics.model import Entry, EntryKind, Fault, LayerInfo, Times
 _ZIP_NAMES = {".zip", ".ufdr", ".clbx"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, tarfile.TarError, ValueError, struct.error)
+_BROKEN = (Corrupt, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, tarfile.TarError, ValueError, struct.error)
 
 
 class Member(NamedTuple):
@@ -69,8 +69,8 @@ def _kind(path: Path, source: Source) -> str | None:
     return "tar-gz" if name.endswith((".tgz", ".tar.gz")) and head.startswith(b"\x1f\x8b") else None
 
 
-class _Archive:
-    """What zip and tar share. Satisfies `FileSystem`; one thread at a time."""
+class Archive:
+    """What archives of every kind share. Satisfies `FileSystem`; one thread at a time."""
 
     def __init__(self, exhibit: str, source: Source, kind: str, description: str) -> None:
         self._exhibit, self._layers, self._source = exhibit, (Layer(kind),), source
@@ -149,8 +149,6 @@ class _Stream:
             data = self._file.read(size)
             if offset + size == self.size:
                 self._file.read(1)  # at its end the checksum is verified
-        except EvidenceError:
-            raise
         except _BROKEN as error:
             raise Corrupt(f"{self._place}: cannot be unpacked at byte {offset}: {error}") from error
         if len(data) < size:
@@ -162,7 +160,7 @@ class _Stream:
         return False
 
 
-class _Zip(_Archive):
+class _Zip(Archive):
     """A zip archive (APPNOTE 6.3.10)."""
 
     def __init__(self, exhibit: str, source: Source) -> None:
@@ -235,7 +233,7 @@ def _posix(seconds: float) -> str | None:
     return f"{text}.{rest:06d}Z" if 0 < rest < 1_000_000 else f"{text}Z"
 
 
-class _Tar(_Archive):
+class _Tar(Archive):
     """A tar archive (POSIX.1-2017 pax, and GNU's), plain or compressed by gzip."""
 
     def __init__(self, exhibit: str, source: Source, kind: str) -> None:

@@ -51,6 +51,7 @@ IMAGES = (
 )
 ARCHIVES = (
     Format("Folder, single file", ("folder", "file"), "yes", _NONE, _NONE, "unreadable files named", "own"),
+    Format("AD1 (FTK Imager)", ("ad1",), "versions 2 to 4, several segments", _NONE, "named", "faults; stored digests verified", "own"),
     Format(
         "Zip (UFDR, phone extractions), tar, tar.gz",
         ("zip", "tar", "tar-gz"),
@@ -152,7 +153,6 @@ FILE_SYSTEMS = (
 )
 NAMED = (
     "L01, Lx01",
-    "AD1",
     "AFF 1-3",
     "encrypted DMG",
     "Btrfs",

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import archive, bitlocker, core_storage, limits, luks, lvm, shadow, signatures, wide
+from forensics.evidence.ad1 import Ad1Image
 from forensics.evidence.apple_image import is_sparse_bundle, open_sparse_bundle
 from forensics.evidence.filesystem import FileSystem, Stream
 from forensics.evidence.folder import FileSystemOfOne, FolderSystem
@@ -186,6 +187,9 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS) -> Opened:
         return Opened(None, (folder,), (folder.info,))
     image = open_sparse_bundle(path) if path.is_dir() else open_image(path)
     try:
+        if isinstance(image, Ad1Image):
+            files = image.members(exhibit)
+            return Opened(image, (files,), (files.info,))
         if image.format == "raw" and archive.is_archive(path, image):
             return _archive(exhibit, path, image)
         search = _search(exhibit, image, keys)
