@@ -142,8 +142,8 @@ FILE_SYSTEMS = (
     ),
     Format(
         "APFS",
-        ("apfs", "apfs-container", "apfs-snapshots"),
-        "each volume, with resource forks",
+        ("apfs", "apfs-container", "apfs-snapshot", "apfs-snapshots"),
+        "each volume, with resource forks; snapshots named",
         "no",
         "password, recovery password",
         "faults",

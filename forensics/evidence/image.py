@@ -146,8 +146,8 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
     """Read the whole medium once, in order. `progress` gets the bytes read since its last call.
 
     SHA-256 and, with `legacy`, SHA-1 and MD5 of the decoded medium; size and SHA-256 of each segment file; whether the stored digests match
-    those computed (AFF4 and AD1 store digests of their parts). The segment files are hashed in step with the medium, so that both reads of a
-    byte fall together in the page cache. Raises EvidenceError where the storage fails.
+    those computed (AFF4 and AD1 store digests of their parts). The segment files are hashed in step with the medium, so that both reads
+    of a byte fall together in the page cache. Raises EvidenceError where the storage fails.
     """
     sha256, sha1, md5 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
     hashes = (sha256, sha1, md5) if legacy else (sha256,)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import archive, bitlocker, core_storage, limits, luks, lvm, shadow, signatures, wide
+from forensics.evidence import apfs, archive, bitlocker, core_storage, limits, luks, lvm, shadow, signatures, wide
 from forensics.evidence.ad1 import Ad1Image
 from forensics.evidence.apple_image import is_sparse_bundle, open_sparse_bundle
 from forensics.evidence.filesystem import FileSystem, Stream
@@ -425,6 +425,9 @@ def _apfs(search: _Search, volume: _Volume) -> bool:
         inside = (*layers, Layer("volume", str(each.number)))
         keys = search.keys_of(inside)
         place = _Volume(volume.medium, volume.offset, volume.size, inside, description=f"volume {each.name}")
+        if each.problem is not None:
+            search.refuse(place, "apfs", Unsupported(f"the volume cannot be read: {each.problem}"))
+            continue
         try:
             found = wide.open_apfs(volume.source, search.exhibit, inside, each, keys)
         except EvidenceError as error:
@@ -440,10 +443,20 @@ def _apfs(search: _Search, volume: _Volume) -> bool:
 
 
 def _apfs_snapshots(search: _Search, place: _Volume, inside: tuple[Layer, ...], volume: wide.ApfsVolume) -> None:
-    if volume.snapshots:
-        layers = (*inside, Layer("apfs"), Layer("snapshots"))
-        message = f"{volume.snapshots} snapshots: not read; the state that the volume was in last is examined"
-        search.refuse(replace(place, layers=layers), "apfs-snapshots", Unsupported(message))
+    """The snapshots of a volume are named: nothing reads them here."""
+    layers = (*inside, Layer("apfs"))
+    try:
+        found = apfs.snapshots(place.source, volume.number)
+    except EvidenceError as error:
+        _storage(error)
+        one = replace(place, layers=(*layers, Layer("snapshots")))
+        search.refuse(one, "apfs-snapshots", Unsupported(f"whether the volume has snapshots cannot be told: {error}"))
+        return
+    for snapshot in found:
+        one = replace(place, layers=(*layers, Layer("snapshot", snapshot.name)), description=f"APFS snapshot, made {snapshot.created}")
+        search.refuse(
+            one, "apfs-snapshot", Unsupported("snapshots of APFS are not read: the state that the volume was in last is examined")
+        )
 
 
 def _shadow_copies(search: _Search, volume: _Volume) -> None:

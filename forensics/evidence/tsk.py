@@ -130,13 +130,15 @@ def _volume_system(volumes: Any) -> VolumeSystem:
     rows = []
     for part in volumes:
         flags = int(part.flags)
+        description = decode(part.desc or b"").encode("utf-8", "backslashreplace").decode()
         rows.append(
             Partition(
                 offset=int(volumes.info.offset) + int(part.start) * block,
                 size=int(part.len) * block,
-                description=decode(part.desc or b"").encode("utf-8", "backslashreplace").decode(),
-                allocated=bool(flags & PART_ALLOCATED),
-                table=not flags & (PART_ALLOCATED | PART_UNALLOCATED),
+                description=description,
+                # an Apple partition map lists itself, and free space, as partitions
+                allocated=bool(flags & PART_ALLOCATED) and description not in ("Apple_partition_map", "Apple_Free"),
+                table=not flags & (PART_ALLOCATED | PART_UNALLOCATED) or description == "Apple_partition_map",
             )
         )
     return VolumeSystem(SCHEMES.get(int(volumes.info.vstype), "unknown"), bool(volumes.info.is_backup), tuple(rows))

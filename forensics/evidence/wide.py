@@ -56,13 +56,13 @@ def recognise(source: Source, place: str) -> tuple[str, ...]:
 
 
 class ApfsVolume(NamedTuple):
-    """A volume of an APFS container: number from 1 on, name, identifier, whether it is encrypted, how many snapshots it has."""
+    """A volume of an APFS container: number from 1 on, name, identifier, whether it is encrypted; why it cannot be read, if so."""
 
     number: int
     name: str
     identifier: str
     locked: bool
-    snapshots: int = 0
+    problem: str | None = None
 
 
 def apfs_volumes(source: Source, name: str) -> list[ApfsVolume]:
@@ -73,14 +73,19 @@ def apfs_volumes(source: Source, name: str) -> list[ApfsVolume]:
     container = pyfsapfs.container()
     try:
         container.open_file_object(file)
-        volumes = [container.get_volume(number) for number in range(min(container.number_of_volumes, 100))]  # NX_MAX_FILE_SYSTEMS
-        return [
-            ApfsVolume(number, volume.name or "", str(volume.identifier), bool(volume.is_locked()))
-            for number, volume in enumerate(volumes, 1)
-        ]
+        count = min(int(container.number_of_volumes), 100)  # NX_MAX_FILE_SYSTEMS
     except FAILURES as error:
         raise_failure((file,))
         raise Corrupt(f"{name}: the APFS container cannot be read: {said(error)}") from error
+    found = []
+    for number in range(1, count + 1):
+        try:
+            volume = container.get_volume(number - 1)
+            found.append(ApfsVolume(number, volume.name or "", str(volume.identifier), bool(volume.is_locked())))
+        except FAILURES as error:
+            raise_failure((file,))
+            found.append(ApfsVolume(number, "", "", False, said(error)))
+    return found
 
 
 def open_apfs(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 import subprocess
 import zlib
 from pathlib import Path
@@ -143,3 +144,123 @@ def test_a_disk_with_partitions_inside_of_a_decrypted_volume_is_opened(tmp_path:
     tool("qemu-img", "convert", "-f", "raw", "-O", "luks", *options, disk, tmp_path / "a.luks")
     opened = open_exhibit("1", tmp_path / "a.luks", keys=Keys((parse("password:x"),)))
     assert ("1:luks1:volume@1048576:ext4:", "ext4") in [(layer.location, layer.kind) for layer in opened.layers]
+
+
+# --- APFS snapshots -----------------------------------------------------------------------------------------------------------
+
+
+def fletcher(data: bytes) -> bytes:
+    """The checksum of an object (Apple File System Reference, "Objects")."""
+    most, first, second = 0xFFFFFFFF, 0, 0
+    for (word,) in struct.iter_unpack("<I", data):
+        first = (first + word) % most
+        second = (second + first) % most
+    low = most - (first + second) % most
+    return struct.pack("<II", low, most - (first + low) % most)
+
+
+def with_snapshots(evidence: Path, path: Path, names: dict[str, int], counted: int | None = None) -> Path:
+    """The sample container with snapshots put in: the counter at 216, the tree's root in block 88 (Apple File System Reference)."""
+    raw = bytearray((evidence / "images/apfs.raw").read_bytes())
+    superblock = 0
+    for at in range(0, len(raw), 4096):
+        if raw[at + 32 : at + 36] == b"APSB":
+            raw[at + 216 : at + 224] = (len(names) if counted is None else counted).to_bytes(8, "little")
+            superblock = at
+    tree = int.from_bytes(raw[superblock + 152 : superblock + 160], "little") * 4096
+    table, keys, values = b"", b"", b""
+    for number, (name, seconds) in enumerate(names.items()):
+        text = name.encode() + b"\0"
+        values = struct.pack("<QQQQQIIH", 1, 2, seconds * 10**9, 0, 0, 0, 0, len(text)) + text + values
+        table += struct.pack("<HHHH", len(keys), 8, len(values), 50 + len(text))
+        keys += ((1 << 60) | (number + 5)).to_bytes(8, "little")
+    raw[tree + 32 : tree + 56] = struct.pack("<HHIHHHHHHHH", 3, 0, len(names), 0, 64, 0, 0, 0, 0, 0, 0)
+    raw[tree + 56 : tree + 56 + len(table)] = table
+    raw[tree + 56 + 64 : tree + 56 + 64 + len(keys)] = keys
+    raw[tree + 4056 - len(values) : tree + 4056] = values
+    for at in range(0, len(raw), 4096):
+        if raw[at + 32 : at + 36] == b"APSB" or at == tree:
+            raw[at : at + 8] = fletcher(raw[at + 8 : at + 4096])
+    path.write_bytes(raw)
+    return path
+
+
+def test_snapshots_of_apfs_are_named_with_their_times(evidence: Path, tmp_path: Path) -> None:
+    names = {"com.apple.TimeMachine.2022-01-14-071941.local": 1_642_144_781, "before update": 1_642_150_000}
+    opened = open_exhibit("1", with_snapshots(evidence, tmp_path / "apfs.raw", names))
+    found = [layer for layer in opened.layers if "snapshot" in layer.location]
+    assert [(layer.location.partition(":apfs:")[2], layer.examined) for layer in found] == [
+        ("snapshot@com.apple.TimeMachine.2022-01-14-071941.local:", False),
+        ("snapshot@before update:", False),
+    ]
+    assert "made 2022-01-14T07:19:41Z" in (found[0].description or "")
+    assert [fault.kind for fault in opened.faults] == ["unsupported", "unsupported"]
+
+
+def test_a_volume_without_snapshots_says_nothing_of_them_and_a_damaged_list_does(evidence: Path, tmp_path: Path) -> None:
+    assert open_exhibit("1", evidence / "images/apfs.raw").faults == ()
+    raw = bytearray(with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1}).read_bytes())
+    tree = 88 * 4096
+    raw[tree + 32 : tree + 56] = bytes(24)
+    raw[tree : tree + 8] = fletcher(raw[tree + 8 : tree + 4096])
+    (tmp_path / "apfs.raw").write_bytes(raw)
+    opened = open_exhibit("1", tmp_path / "apfs.raw")
+    assert [(layer.location, layer.examined) for layer in opened.layers] == [
+        ("1:apfs-container:", True),
+        ("1:apfs-container:volume@1:", False),
+    ]
+    (fault,) = opened.faults
+    assert "the volume cannot be read" in fault.message
+    with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1}, counted=3)
+    (fault,) = open_exhibit("1", tmp_path / "apfs.raw").faults
+    assert "whether the volume has snapshots cannot be told: the volume counts 3 snapshots, and 1 can be read" in fault.message
+
+
+def test_counters_of_apfs_stand_where_they_are_read(evidence: Path) -> None:
+    # the volume's superblock counts files, folders and links just before snapshots: dfvfs lists 7, 2 and 1
+    raw = (evidence / "images/apfs.raw").read_bytes()
+    at = max(at for at in range(0, len(raw), 4096) if raw[at + 32 : at + 36] == b"APSB")
+    files = json.loads((evidence / "expected/images__apfs.raw.json").read_text())["dfvfs"]["filesystems"][0]["files"]
+    kinds = [sum(fact["type"] == kind for fact in files) for kind in ("file", "directory", "link")]
+    assert list(struct.unpack_from("<QQQ", raw, at + 184)) == kinds
+
+
+# --- other partition tables ---------------------------------------------------------------------------------------------------
+
+
+def test_an_apple_partition_map_is_read(tmp_path: Path) -> None:
+    def entry(first: int, blocks: int, name: str, kind: str) -> bytes:  # Inside Macintosh: Devices, "Partition Map"
+        facts = struct.pack(">HHIII32s32sIII", 0x504D, 0, 3, first, blocks, name.encode(), kind.encode(), 0, blocks, 0x33)
+        return facts.ljust(512, b"\0")
+
+    disk = bytearray(8 * MIB)
+    disk[0:8] = struct.pack(">HHI", 0x4552, 512, len(disk) // 512)
+    disk[512:1024] = entry(1, 63, "Apple", "Apple_partition_map")
+    disk[1024:1536] = entry(64, 8192, "disk image", "Apple_HFS")
+    disk[1536:2048] = entry(8256, 8128, "", "Apple_Free")
+    (tmp_path / "disk.raw").write_bytes(disk)
+    volume = tmp_path / "volume.raw"
+    with open(volume, "wb") as file:
+        file.truncate(4 * MIB)
+    tool("mke2fs", "-q", "-t", "ext2", volume)
+    disk[64 * 512 : 64 * 512 + 4 * MIB] = volume.read_bytes()
+    (tmp_path / "disk.raw").write_bytes(disk)
+    opened = open_exhibit("1", tmp_path / "disk.raw")
+    assert [(layer.location, layer.kind) for layer in opened.layers] == [
+        ("1:mac:", "mac"),
+        ("1:unallocated@0:", "unallocated"),
+        ("1:volume@32768:ext2:", "ext2"),
+        ("1:unallocated@4227072:", "unallocated"),
+    ]
+
+
+def test_a_sun_label_is_read(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    with open(disk, "wb") as file:
+        file.truncate(64 * MIB)
+    tool(
+        "sfdisk", "--no-reread", "--no-tell-kernel", disk, stdin="label: sun\nstart=0,size=16065,type=83\nstart=16065,size=32130,type=83\n"
+    )
+    opened = open_exhibit("1", disk)
+    assert ("1:sun:", "sun") in [(layer.location, layer.kind) for layer in opened.layers]
+    assert 16065 * 512 in [layer.offset for layer in opened.layers if layer.location.startswith("1:volume@")]
