@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from forensics import case as cases
+from forensics import custody
 from forensics.engine import alike, delivery, host, reach, wire
 from forensics.engine.child import Task
 from forensics.engine.crew import Job
@@ -45,9 +46,9 @@ from forensics.plugin import File, Finding, extractor
 @extractor(version="1", needs=("name",))
 def gated_reader(file: File) -> Iterator[Finding]:
     \"\"\"The name of a file; from the 1100th on, once the gate is open.\"\"\"
-    while file.location.name > "01100" and not Path(__file__).with_name("gate").exists():
+    while file.name > "01100" and not Path(__file__).with_name("gate").exists():
         time.sleep(0.02)
-    yield Finding(kind="name", summary=file.location.name)
+    yield Finding(kind="name", summary=file.name)
 """
 root_only = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root: makes namespaces of its own")
 
@@ -146,7 +147,9 @@ class Gated:
         self._gate.with_name("gated.py").write_text(GATED)
         self._options = ("--json", "--plugins", self._gate.parent, "--plugin", "gated-reader")
         self.open()
-        self.digest = digest_of(forensics("examine", "--case", new_case(folder / "case", self.files), *self._options))
+        done = forensics("examine", "--case", new_case(folder / "case", self.files), *self._options)
+        self.digest = digest_of(done)
+        assert done.returncode == 0, "the reader itself fails"
 
     def open(self) -> None:
         self._gate.touch()
@@ -180,7 +183,7 @@ def test_a_worker_killed_and_one_that_joins_late_change_nothing(gated: Gated, tm
         run = gated.examining(case, at)
         doomed.kill()
         with worker(tmp_path, at, "late"):
-            until(lambda: list((tmp_path / "late").rglob("forensics-*")), "the late worker being checked")
+            until(lambda: list((tmp_path / "late").rglob("forensics-*")) or run.poll() is not None, "the late worker being checked")
             gated.open()
             done = finished(run)
         until(lambda: not list((tmp_path / "doomed").rglob("forensics-*")), "what a killed worker had spooled is removed")
@@ -225,7 +228,7 @@ def test_ctrl_c_on_workers_of_this_machine_ends_in_a_sentence_and_leaves_no_proc
 
 
 @root_only
-def test_workers_with_other_rules_or_without_the_image_are_named_and_refused(tmp_path: Path) -> None:
+def test_workers_with_other_rules_without_the_image_or_with_another_forensics_are_named_and_refused(tmp_path: Path) -> None:
     (tmp_path / "image").mkdir()
     image, rules, others = tmp_path / "image" / "ext2.E01", tmp_path / "rules.yar", tmp_path / "others.yar"
     shutil.copyfile(EXT2, image)
@@ -240,8 +243,12 @@ def test_workers_with_other_rules_or_without_the_image_are_named_and_refused(tmp
         """A mount namespace of its own, in which `command` is run first."""
         return ["unshare", "-m", "sh", "-ec", f'{" ".join(map(str, command))}; exec "$@"', "sh"]
 
+    (tmp_path / "other" / "forensics").mkdir(parents=True)
+    (tmp_path / "other" / "forensics" / "__init__.py").write_text("")
+    foreign = ["env", f"PYTHONPATH={tmp_path / 'other'}"]
     with contextlib.ExitStack() as stack:
         stack.enter_context(scheduler(tmp_path, port))
+        stack.enter_context(worker(tmp_path, at, "foreign", prefix=foreign))
         stack.enter_context(worker(tmp_path, at, "strange", prefix=alone("mount", "--bind", others, rules)))
         stack.enter_context(worker(tmp_path, at, "blind", prefix=alone("mount", "-t", "tmpfs", "none", image.parent)))
         refused = forensics("examine", "--case", case, *options, "--cluster", at)
@@ -249,12 +256,15 @@ def test_workers_with_other_rules_or_without_the_image_are_named_and_refused(tmp
         assert refused.stdout == ""
         assert "what plugin rule-match reads (rules or hash sets) has other digests" in refused.stderr
         assert f"exhibit 1: {image} cannot be read there (No such file or directory)" in refused.stderr
+        assert "forensics: worker foreign (" in refused.stderr
         assert not list((case / "runs").iterdir())  # refused before the run starts
         stack.enter_context(worker(tmp_path, at, "alike"))
         done = forensics("examine", "--case", case, *options, "--cluster", at)
     assert digest_of(done) == expected
     named = {line.split()[2] for line in done.stderr.splitlines() if " is refused: " in line}
-    assert named == {"strange", "blind"}
+    assert named == {"strange", "blind", "foreign"}
+    (completed,) = (line.body for line in custody.read(case) if line.body and line.body.get("phase") == "completed")
+    assert [str(name).split()[0] for name in completed["workers"]] == ["alike"]
 
 
 def test_an_image_of_another_size_or_with_other_bytes_at_its_ends_is_told(tmp_path: Path) -> None:
