@@ -252,7 +252,7 @@ def _fits(table: _Table, values: tuple[Cell, ...]) -> bool:
         elif value is None:
             continue
         elif affinity == "TEXT":
-            if not isinstance(value, str | bytes):
+            if not isinstance(value, str | bytes) or (isinstance(value, str) and value and not value.strip("\0")):  # zeros are no text
                 return False
         elif affinity in ("INTEGER", "REAL") and not isinstance(value, int | float):
             return False
