@@ -81,3 +81,7 @@ class Files:
         """Close what is open. Reading again opens again."""
         while self._open:
             os.close(self._open.popitem()[1])
+
+    def __del__(self) -> None:
+        if "_open" in self.__dict__:
+            self.close()

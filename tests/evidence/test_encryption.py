@@ -114,7 +114,7 @@ def luks1(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     clear = random.Random(5).randbytes(2 * MIB) + bytes(MIB)
     (folder / "clear.raw").write_bytes(clear)
     (folder / "secret").write_text(PASSWORD)
-    options = ["--object", f"secret,id=s,file={folder / 'secret'}", "-o", "key-secret=s,iter-time=10"]
+    options = ["--object", f"secret,id=s,file={folder / 'secret'}", "-o", "key-secret=s,iter-time=100"]
     tool("qemu-img", "convert", "-O", "luks", *options, folder / "clear.raw", folder / "volume.luks")
     return folder / "volume.luks", clear
 

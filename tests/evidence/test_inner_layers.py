@@ -118,7 +118,7 @@ def test_layers_nest_up_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyP
     tool("mke2fs", "-q", "-t", "ext4", inner)
     (tmp_path / "secret").write_text("x")
     for number in range(3):
-        options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=10"]
+        options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=100"]
         tool("qemu-img", "convert", "-f", "raw", "-O", "luks", *options, inner, tmp_path / f"{number}.luks")
         inner = tmp_path / f"{number}.luks"
     keys = Keys((parse("password:x"),))
@@ -140,7 +140,7 @@ def test_a_disk_with_partitions_inside_of_a_decrypted_volume_is_opened(tmp_path:
     tool("sfdisk", "--no-reread", "--no-tell-kernel", disk, stdin="label: gpt\nstart=2048,size=8192,type=linux\n")
     tool("mke2fs", "-q", "-t", "ext4", "-E", f"offset={MIB}", disk, "4096k")
     (tmp_path / "secret").write_text("x")
-    options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=10"]
+    options = ["--object", f"secret,id=s,file={tmp_path / 'secret'}", "-o", "key-secret=s,iter-time=100"]
     tool("qemu-img", "convert", "-f", "raw", "-O", "luks", *options, disk, tmp_path / "a.luks")
     opened = open_exhibit("1", tmp_path / "a.luks", keys=Keys((parse("password:x"),)))
     assert ("1:luks1:volume@1048576:ext4:", "ext4") in [(layer.location, layer.kind) for layer in opened.layers]

@@ -293,7 +293,7 @@ def test_a_cut_image_gives_what_it_holds_and_names_the_rest_as_damaged(tmp_path:
 def test_an_encrypted_image_is_locked(tmp_path: Path, known: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
-    options = ["--object", f"secret,id=s,file={secret}", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"]
+    options = ["--object", f"secret,id=s,file={secret}", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100"]
     qemu("convert", "-O", "qcow2", *options, known, tmp_path / "disk.qcow2")
     with pytest.raises(Locked, match="encrypted"):
         open_image(tmp_path / "disk.qcow2")
