@@ -23,6 +23,7 @@ import pyewf
 import sides
 import table
 from found import Found, Truth
+from measure import Usage
 from PIL import Image
 
 from forensics import index
@@ -206,6 +207,20 @@ def test_a_made_case_is_one_that_the_index_reads(tmp_path: Path) -> None:
 # --- measuring --------------------------------------------------------------------------------------------------------------
 
 
+def measured(command: list[str], log: Path, **more: object) -> Usage:
+    """`measure.run` in a process of its own: it waits for every child of its process, and this one may have others."""
+    given = json.dumps({"command": command, "log": str(log)} | more)
+    script = (
+        f"import json, pathlib, sys; sys.path.insert(0, {str(Path(measure.__file__).parent)!r}); import measure\n"
+        "given = json.loads(sys.argv[1])\n"
+        "given |= {name: pathlib.Path(given[name]) for name in ('log', 'stdout') if name in given}\n"
+        "print(json.dumps([*measure.run(**given), list(measure.descendants(measure.os.getpid()))]))"
+    )
+    *values, left = json.loads(subprocess.run([sys.executable, "-c", script, given], capture_output=True, check=True).stdout)
+    assert left == []
+    return Usage(*values)
+
+
 def test_a_process_that_outlives_its_parent_is_waited_for_and_its_memory_counted(tmp_path: Path) -> None:
     ready, done = str(tmp_path / "ready"), str(tmp_path / "done")
     grandchild = f"held = b'x' * (64 << 20); import time; open({ready!r}, 'w'); time.sleep(1.5); open({done!r}, 'w')"
@@ -214,7 +229,7 @@ def test_a_process_that_outlives_its_parent_is_waited_for_and_its_memory_counted
         f"while not os.path.exists({ready!r}): time.sleep(0.05)\n"
         "time.sleep(1); sys.exit(5)"
     )
-    used = measure.run([sys.executable, "-c", parent], log=tmp_path / "log")
+    used = measured([sys.executable, "-c", parent], tmp_path / "log")
     assert used.code == 5
     assert (tmp_path / "done").exists()
     assert used.child >= 64 << 20
@@ -222,8 +237,16 @@ def test_a_process_that_outlives_its_parent_is_waited_for_and_its_memory_counted
     assert used.pss >= 64 << 20
 
 
+def test_a_command_beyond_its_limit_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    child = f"import time; time.sleep(60); open({str(tmp_path / 'done')!r}, 'w')"
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    used = measured([sys.executable, "-c", parent], tmp_path / "log", limit=0.5)
+    assert used.code == -9
+    assert not (tmp_path / "done").exists()
+
+
 def test_output_goes_where_it_is_told(tmp_path: Path) -> None:
-    used = measure.run([sys.executable, "-c", "print('found')"], log=tmp_path / "log", stdout=tmp_path / "out")
+    used = measured([sys.executable, "-c", "print('found')"], tmp_path / "log", stdout=str(tmp_path / "out"))
     assert used.code == 0
     assert (tmp_path / "out").read_text() == "found\n"
 

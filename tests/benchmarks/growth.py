@@ -24,7 +24,7 @@ TITLES = ("evidence", "GB", "wall s", "s a GB", "CPU s", "parent MB", "largest c
 GIGA = 10**9
 
 
-def main(work: Path, sizes: Sequence[int], entries: int, records: int, cores: int, page: Path | None) -> int:
+def main(work: Path, sizes: Sequence[int], entries: int, records: int, cores: int, limit: int, page: Path | None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     log = work / "growth.log"
     log.unlink(missing_ok=True)
@@ -32,7 +32,7 @@ def main(work: Path, sizes: Sequence[int], entries: int, records: int, cores: in
     failed: list[str] = []
     for name, size, command, code in examinations(work, sizes, entries, records, cores, log):
         print(f"growth: {name}", file=sys.stderr)
-        used = measure.run(command, log=log)
+        used = measure.run(command, log=log, limit=limit)
         case = work / "growth-case"
         stored = sum(path.stat().st_size for path in case.rglob("*") if path.is_file())
         rows.append(
@@ -43,7 +43,8 @@ def main(work: Path, sizes: Sequence[int], entries: int, records: int, cores: in
         )
         print("  ".join(rows[-1]), file=sys.stderr)
         if used.code not in code:
-            failed.append(f"{name}: ended with {used.code}; see {log}")
+            stopped = used.wall > limit
+            failed.append(f"{name}: {f'stopped after the limit of {limit} s' if stopped else f'ended with {used.code}; see {log}'}")
         shutil.rmtree(case)
     given = f"SIZES={','.join(map(str, sizes))}"
     lines = [f"{datetime.now(UTC):%Y-%m-%d}. Made by `make growth {given}`.\n", *(f"- {line}" for line in table.machine()[:2]), ""]
@@ -98,17 +99,19 @@ def examinations(work: Path, sizes: Sequence[int], entries: int, records: int, c
     case.with_suffix(".raw").unlink()
 
 
-def parse(words: Sequence[str] | None = None) -> tuple[Path, list[int], int, int, int, Path | None]:
+def parse(words: Sequence[str] | None = None) -> tuple[Path, list[int], int, int, int, int, Path | None]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("build/bench"), help="folder for everything that is made")
     parser.add_argument("--sizes", default="512,2048,6144", help="MB of the images; empty for none")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the huge directory")
     parser.add_argument("--records", type=int, default=1_000_000, help="of the report")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="children")
+    parser.add_argument("--limit", type=int, default=3600, help="seconds after which an examination is stopped, and the row says so")
     parser.add_argument("--no-page", action="store_true", help="print only, and leave docs/benchmarks.md as it is")
     given = parser.parse_args(words)
     sizes = [int(size) for size in given.sizes.split(",") if size]
-    return given.work.absolute(), sizes, given.entries, given.records, given.cores, None if given.no_page else bench.PAGE
+    page = None if given.no_page else bench.PAGE
+    return given.work.absolute(), sizes, given.entries, given.records, given.cores, given.limit, page
 
 
 if __name__ == "__main__":

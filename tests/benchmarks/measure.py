@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -38,8 +39,18 @@ class Usage(NamedTuple):
     code: int
 
 
-def run(command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, stdout: Path | None = None) -> Usage:
-    """Run `command` to its end, and to the end of everything that it started. Its messages go to `log`, its output too unless `stdout`."""
+def run(
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    stdout: Path | None = None,
+    limit: float = float("inf"),
+) -> Usage:
+    """Run `command` to its end, and to the end of everything that it started. Its messages go to `log`, its output too unless `stdout`.
+
+    After `limit` seconds the whole tree is killed; the exit code is then that of the signal, -9.
+    """
     if ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl: cannot wait for orphans, so their time would be lost")
     before = _children_time()
@@ -64,6 +75,10 @@ def run(command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = No
             if number % EVERY == 0:
                 pss = max(pss, sum(_memory(pid, "smaps_rollup", "Pss:") for pid in alive))
             number += 1
+            if time.perf_counter() - begun > limit:
+                for pid in alive:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
         code = process.wait()
         wall = time.perf_counter() - begun
         with contextlib.suppress(ChildProcessError):
