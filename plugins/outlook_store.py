@@ -88,7 +88,7 @@ class _Walk:
             try:
                 message = folder.get_sub_message(number)
             except DAMAGE as error:
-                self._inventory.damaged(f"{path}/{number}", f"message that cannot be read ({_first(error)})")
+                self._inventory.damaged(f"{path}{number}", f"message that cannot be read ({_first(error)})")
                 continue
             yield from self.message(message, path, 0)
         if depth >= MAX_DEPTH:
@@ -99,7 +99,7 @@ class _Walk:
                 below = folder.get_sub_folder(number)
                 name, identifier = below.name or "", below.identifier
             except DAMAGE as error:
-                self._inventory.damaged(f"{path}/{number}", f"folder that cannot be read ({_first(error)})")
+                self._inventory.damaged(f"{path}{number}", f"folder that cannot be read ({_first(error)})")
                 continue
             if identifier not in self._folders:
                 self._folders.add(identifier)

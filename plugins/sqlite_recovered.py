@@ -96,6 +96,8 @@ def _state(database: "_Database", table: _Table, row: _Row) -> str | None:
     now = database.row(table, row.rowid)
     if now is None:
         return "deleted"
+    if row.overflow and now.values[: len(row.values) - 1] == row.values[:-1]:
+        return None  # a copy that was left when the row moved; its further pages have been written since
     return None if now.values == row.values else "earlier-version"
 
 
@@ -126,7 +128,6 @@ def _finding(database: "_Database", found: Found, table: _Table, page: int, wher
         kind="recovered-row",
         summary=shown(f"{words} of table {table.name}: " + ", ".join(str(_value(value))[:60] for _, value in pairs[:6])),
         data=data,
-        level="notable",
         locator=RecordNumber(where, "frame of the write-ahead log") if in_log else ByteRange(where + at, row.length),
         text="\n".join(text[:MAX_TEXT] for text in texts),
     )
@@ -252,7 +253,7 @@ def _fits(table: _Table, values: tuple[Cell, ...]) -> bool:
         elif value is None:
             continue
         elif affinity == "TEXT":
-            if not isinstance(value, str | bytes) or (isinstance(value, str) and value and not value.strip("\0")):  # zeros are no text
+            if not isinstance(value, str | bytes) or (isinstance(value, str) and value.startswith("\0")):  # zeros are no text
                 return False
         elif affinity in ("INTEGER", "REAL") and not isinstance(value, int | float):
             return False
