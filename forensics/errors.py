@@ -6,6 +6,7 @@
     │   ├── Corrupt                 this format, but damaged
     │   ├── Locked                  encrypted, and no key was given
     │   └── LimitExceeded           reading on would pass a bound set in `evidence.limits`
+    │       └── TimedOut            a bound of time: another machine may not reach it
     ├── PluginError                 something about a plugin, not about the evidence
     │   ├── InvalidPlugin           its declaration does not hold
     │   ├── RulesDiffer             YARA-X did not match where YARA did, though it screens that rule
@@ -44,6 +45,10 @@ class Locked(EvidenceError):
 
 class LimitExceeded(EvidenceError):
     """Reading on would pass a bound on size, count, depth or ratio."""
+
+
+class TimedOut(LimitExceeded):
+    """Going on would pass a bound of time, which depends on the machine: the run's digest is not comparable with another's."""
 
 
 class PluginError(ForensicsError):

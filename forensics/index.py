@@ -400,6 +400,14 @@ class Index:
             row["findings"][""] += findings
             if reason:
                 row["reasons"][reason] += number
+        for run in self.runs():
+            for part, exhibit in self._exhibits.items():
+                for plugin in run.plugins:
+                    if plugin.idle and exhibit in run.exhibits:
+                        sql = "SELECT COUNT(*) FROM entries WHERE part = ? AND outcome = 'read'"
+                        number = int(self._sql.execute(sql, (part,)).fetchone()[0])
+                        rows[exhibit, plugin.name]["number"]["not-run"] += number
+                        rows[exhibit, plugin.name]["reasons"][plugin.idle] += number
         return tuple(
             Coverage(
                 exhibit=exhibit,

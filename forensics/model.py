@@ -393,7 +393,10 @@ Line = Examined | Result | Fault | LayerInfo | Measured | Derived
 
 
 class PluginInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A plugin as a run used it: declaration, SHA-256 of its source file, options, and digests of what `prepare` read."""
+    """A plugin as a run used it: declaration, SHA-256 of its source file, options, and digests of what `prepare` read.
+
+    `idle` is why it was offered nothing: its `prepare` found nothing to do.
+    """
 
     name: str
     kind: Literal["extractor", "container", "analyser"]
@@ -407,6 +410,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     inputs: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    idle: str | None = None
 
 
 class RunInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from msgspec import Struct
 
-from forensics.errors import Corrupt, InvalidPlugin, LimitExceeded, Locked, Undeclared, Unsupported, UsageError
+from forensics.errors import Corrupt, InvalidPlugin, LimitExceeded, Locked, TimedOut, Undeclared, Unsupported, UsageError
 from forensics.location import Location
 from forensics.members import Inventory, shown, stream_of
 from forensics.model import (
@@ -62,6 +62,7 @@ __all__ = [
     "RegistryKey",
     "Select",
     "TableRow",
+    "TimedOut",
     "Times",
     "Undeclared",
     "Unsupported",

@@ -9,7 +9,7 @@ import yara
 import yara_x
 from msgspec import Struct
 
-from forensics.plugin import ByteRange, File, Finding, Level, LimitExceeded, Prepared, UsageError, Value, extractor
+from forensics.plugin import ByteRange, File, Finding, Level, LimitExceeded, Prepared, TimedOut, UsageError, Value, extractor
 from forensics.rules.compiling import NO_EXTERNALS, line, plain
 from forensics.rules.difference import compare, sampled
 from forensics.rules.preparing import ready
@@ -254,8 +254,8 @@ def _unheard(message: str) -> None:
     """Takes what a rule prints by the module console."""
 
 
-def _slow(engine: str, content: Content) -> LimitExceeded:
-    return LimitExceeded(f"{engine} did not end within {content.each} s for each 64 MiB; raise the option timeout, or find the slow rule")
+def _slow(engine: str, content: Content) -> TimedOut:
+    return TimedOut(f"{engine} did not end within {content.each} s for each 64 MiB; raise the option timeout, or find the slow rule")
 
 
 def _complete(cut: list[str]) -> None:

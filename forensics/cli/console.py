@@ -40,8 +40,13 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on standard output; every cell escaped."""
     shown = Table(*titles)
     for row in rows:
-        shown.add_row(*(Text(escape("" if cell is None else str(cell))) for cell in row))
+        shown.add_row(*(Text(_harmless("" if cell is None else str(cell))) for cell in row))
     Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200).print(shown)
+
+
+def _harmless(text: str) -> str:
+    """`text` as a terminal may show it; what is harmless stays as it is, so that a location can be copied from the table."""
+    return text if escape(text.replace("\\", "/")) == text.replace("\\", "/") else escape(text)
 
 
 @contextmanager

@@ -133,7 +133,9 @@ def why(location: str, folder: Path, as_json: bool) -> None:
         rows = []
         for each in (plugin for one in found.runs()[-1:] for plugin in one.plugins if plugin.kind != "analyser"):
             outcome = done.get(each.name)
-            if outcome is None:
+            if outcome is None and each.idle:
+                rows.append((each.name, "not run", each.idle))
+            elif outcome is None:
                 rows.append((each.name, "not offered", f"it takes {each.selection}"))
             else:
                 rows.append((each.name, outcome.outcome, outcome.reason or f"{outcome.findings} findings"))

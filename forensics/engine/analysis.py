@@ -21,7 +21,9 @@ def analyse(tool: Tool, path: Path, keeper: Keeper) -> Iterator[Derived | Fault]
         for item in guarded(lambda: tool.plugin(ordered, *tool.arguments, **tool.options)):
             failure = item if isinstance(item, Failure) else keep(keeper, item, findings)
             if failure:
-                yield Fault(location="case:records:", kind=failure.kind, plugin=tool.plugin.name, message=failure.message)
+                yield Fault(
+                    location="case:records:", kind=failure.kind, plugin=tool.plugin.name, message=failure.message, limit=failure.limit
+                )
                 break
     if findings:
         yield Derived(plugin=tool.plugin.name, findings=tuple(findings))

@@ -215,7 +215,7 @@ class _Service:
     def _equip(self) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
         if self._tools is None:
             self._status.publish(NO_ENTRY, PREPARING, 0)
-            self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options)
+            self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options, self._setup.cache)
         return self._tools
 
     def _confined(self) -> sandbox.Held:

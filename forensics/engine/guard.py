@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, Unsupported
+from forensics.errors import Corrupt, EvidenceError, LimitExceeded, Locked, TimedOut, Unsupported
 from forensics.model import FaultKind
 
 Item = TypeVar("Item")
@@ -15,10 +15,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Failure(Struct, frozen=True):
-    """How a plugin ended that did not end well; `unsupported` is its word for "not mine"."""
+    """How a plugin ended that did not end well; `unsupported` is its word for "not mine", `limit` that the machine's bounds struck."""
 
     kind: FaultKind
     message: str
+    limit: bool = False
 
 
 def guarded(make: Callable[[], Iterable[Item]]) -> Iterator[Item | Failure]:
@@ -29,11 +30,11 @@ def guarded(make: Callable[[], Iterable[Item]]) -> Iterator[Item | Failure]:
     try:
         yield from make()
     except EvidenceError as error:
-        yield Failure(kind_of(error), str(error)[:MESSAGE])
+        yield Failure(kind_of(error), str(error)[:MESSAGE], isinstance(error, TimedOut))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        yield Failure("error", f"{type(error).__name__}: {error}"[:MESSAGE])
+        yield Failure("error", f"{type(error).__name__}: {error}"[:MESSAGE], isinstance(error, MemoryError))
 
 
 def kind_of(error: EvidenceError) -> FaultKind:

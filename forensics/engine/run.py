@@ -156,9 +156,20 @@ def _setup(images: dict[str, str], options: Options, spool: Path) -> Setup:
         spool=str(spool),
         output=str(spool / "output.log"),
         index=str(spool.parent / "index.db"),
+        cache=str(_cache(spool)),
         scope=options.scope,
         skip_known=options.skip_known,
     )
+
+
+def _cache(spool: Path) -> Path:
+    """This user's cache folder, so that rules are compiled once and not once a run; the spool where there is none to write to."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forensics"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return spool / "cache"
+    return folder if os.access(folder, os.W_OK) else spool / "cache"
 
 
 def _nothing(entries: int, size: int, faults: int) -> None:

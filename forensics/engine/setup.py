@@ -39,7 +39,10 @@ class Limits(Struct, frozen=True):
 
 
 class Setup(Struct, frozen=True, kw_only=True):
-    """Everything that a child needs to know: the exhibits' images, where plugins lie, their options, the scope, where it may write."""
+    """Everything that a child needs to know: the exhibits' images, where plugins lie, their options, the scope, where it may write.
+
+    `cache` is a folder in which plugins keep what they prepared for the next process and the next run, written before evidence is read.
+    """
 
     exhibits: dict[str, str]
     plugin_folders: tuple[str, ...]
@@ -48,6 +51,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     spool: str
     output: str
     index: str = ""
+    cache: str = ""
     scope: Scope = Scope()
     skip_known: bool = False
 

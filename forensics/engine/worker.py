@@ -214,7 +214,7 @@ class Examiner:
                 own.append(Result(plugin=plugin.name, content=digests.sha256, context=context, findings=tuple(findings)))
         failure = verdict.failure
         if failure:
-            own.append(Fault(location=entry.location, kind=failure.kind, plugin=plugin.name, message=failure.message))
+            own.append(Fault(location=entry.location, kind=failure.kind, plugin=plugin.name, message=failure.message, limit=failure.limit))
         say(verdict.outcome, verdict.reason, context, verdict.findings)
 
     def _mime(self, item: Item) -> str:

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from forensics import discovery
 from forensics.digest import identity
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, UsageError
 from forensics.glob import matches, mime_matches
 from forensics.model import Fault, PluginInfo, Value
 from forensics.plugin import Plugin, Prepared
+
+NOTHING_TO_DO = "it was given nothing to look for"
 
 
 class Tool(Struct, frozen=True):
@@ -45,7 +47,7 @@ class Tools:
     """The tools that files are offered to, in order; which of them take a file of a type, is worked out once a type."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
-        self._tools = [tool for tool in tools if tool.plugin.kind != "analyser"]
+        self._tools = [tool for tool in tools if tool.plugin.kind != "analyser" and tool.info.idle is None]
         self._by_type: dict[str, list[tuple[Tool, bool]]] = {}
 
     def offered(self, mime: str, path: str, head: bytes) -> Iterator[Tool]:
@@ -67,13 +69,18 @@ class Tools:
 
 
 def equip(
-    folders: Sequence[str], names: tuple[str, ...] | None, options: dict[str, dict[str, Value]]
+    folders: Sequence[str], names: tuple[str, ...] | None, options: dict[str, dict[str, Value]], cache: str = ""
 ) -> tuple[tuple[Tool, ...], tuple[Fault, ...]]:
     """The tools of a run, in order of their names, and the plugins that could not be made ready, as faults.
 
-    `names` restricts them (`None`: all). Raises UsageError for a name that is no plugin or an option that does not fit.
+    `names` restricts them (`None`: all); `cache` is for plugins that have an option of that name and were not given it.
+    Raises UsageError for a name that is no plugin or an option that does not fit.
     """
     found = discovery.load(discovery.folders(folders))
+    unknown = set(names or ()) - {loaded.plugin.name for loaded in found.plugins}
+    if unknown:
+        known = ", ".join(loaded.plugin.name for loaded in found.plugins)
+        raise UsageError(f"no plugin is named {', '.join(sorted(unknown))}; there are: {known}")
     faults = list(found.faults)
     tools: list[Tool] = []
     for loaded in found.plugins:
@@ -84,7 +91,8 @@ def equip(
         prepared = None
         if plugin.prepare:
             try:
-                prepared = plugin.prepare(**filled)
+                kept = {"cache": cache} if cache and filled.get("cache") == "" else {}
+                prepared = plugin.prepare(**filled | kept)
             except ForensicsError as error:
                 faults.append(Fault(location=loaded.source, kind="invalid-plugin", plugin=plugin.name, message=str(error)))
                 continue
@@ -100,6 +108,7 @@ def equip(
             options={name: list(value) if isinstance(value, tuple) else value for name, value in filled.items()},
             inputs=dict(sorted(prepared.inputs.items())) if prepared else {},
             notes=prepared.notes if prepared else (),
+            idle=NOTHING_TO_DO if prepared and prepared.value is None else None,
         )
         info = msgspec.structs.replace(info, fingerprint=_fingerprint(info))
         tools.append(Tool(len(tools), plugin, filled, prepared, info))
