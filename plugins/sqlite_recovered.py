@@ -1,8 +1,8 @@
-"""Deleted rows of SQLite databases: what is left of them in free pages, in the free space of pages, and in the write-ahead log.
+"""Deleted rows of SQLite databases: what is left of them in free pages, in the free space of pages, and in the two kinds of journal.
 
-After "Database File Format" and "WAL-mode File Format" (sqlite.org/fileformat2.html). SQLite leaves the bytes of a deleted row where they
-were, unless it was told to overwrite them (`secure_delete`) or has written others there since. Freeing a row inside a page overwrites its
-first four bytes, so such a row is put together again from what follows, and its number is lost.
+After "Database File Format" (sqlite.org/fileformat2.html; 3 is the rollback journal, 4 the write-ahead log). SQLite leaves the bytes of a
+deleted row where they were, unless it was told to overwrite them (`secure_delete`) or has written others there since. Freeing a row inside
+a page overwrites its first four bytes, so such a row is put together again from what follows, and its number is lost.
 """
 
 import re
@@ -10,6 +10,7 @@ import sqlite3
 import struct
 from array import array
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import BinaryIO, Literal
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ from msgspec import Struct
 from forensics.plugin import ByteRange, Corrupt, File, Finding, LimitExceeded, RecordNumber, Unsupported, Value, extractor, shown
 
 MAGIC = b"SQLite format 3\0"
+JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 MAX_ROWS = 100_000  # recovered of one database
 MAX_PAGES = 1 << 22
 MAX_FRAMES = 1 << 20  # of a write-ahead log
@@ -27,7 +29,7 @@ MAX_OVERFLOW = 1 << 20  # bytes of a row that lie on further pages and are kept
 MAX_TEXT = 4096  # characters of a value that are kept
 MAX_SQL = 100_000
 LEAF, INTERIOR = 0x0D, 0x05
-Found = Literal["free-page", "freeblock", "unallocated", "wal", "superseded-page"]
+Found = Literal["free-page", "freeblock", "unallocated", "wal", "journal", "superseded-page"]
 Cell = float | int | str | bytes | None
 DAMAGE = (IndexError, struct.error, ValueError)
 _SIZES = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)  # of serial types 0 to 9
@@ -56,21 +58,20 @@ class _Row(Struct, frozen=True):
     overflow: bool = False
 
 
-@extractor(version="1.0", mime=("application/vnd.sqlite3", "application/x-sqlite3"), magic=(MAGIC,), companions=("-wal",))
+@extractor(version="1.0", mime=("application/vnd.sqlite3", "application/x-sqlite3"), magic=(MAGIC,), companions=("-wal", "-journal"))
 def sqlite_recovered(file: File) -> Iterator[Finding]:
-    """Deleted and earlier rows in SQLite databases: from free pages, free space within pages, and the write-ahead log.
+    """Deleted and earlier rows in SQLite databases: from free pages, free space within pages, write-ahead log and rollback journal.
 
     Rows that are still there as they are, are not given. Raises Unsupported where the content is no SQLite database, Corrupt after what
     could be read of a damaged one, LimitExceeded past 100,000 rows.
     """
     with file.open() as stream:
         database = _Database(stream, file.size)
-        log = file.companion("-wal")
-        if log is None:
-            yield from _recovered(database)
-            return
-        with log.open() as frames:
-            database.apply(frames, log.size)
+        with ExitStack() as opened:
+            if log := file.companion("-wal"):
+                database.apply(opened.enter_context(log.open()), log.size)
+            if journal := file.companion("-journal"):
+                database.roll_back(opened.enter_context(journal.open()), journal.size)
             yield from _recovered(database)
 
 
@@ -122,13 +123,13 @@ def _finding(database: "_Database", found: Found, table: _Table, page: int, wher
     if row.overflow:
         data["note"] = "a part of the row lies on further pages, which may have been written since: values may be cut or wrong there"
     texts = [value for _, value in pairs if isinstance(value, str)]
-    in_log = found == "wal"
+    counted = {"wal": "frame of the write-ahead log", "journal": "page of the rollback journal"}.get(found)
     words = {"deleted": "Deleted row", "earlier-version": "Earlier version of a row"}[state]
     return Finding(
         kind="recovered-row",
         summary=shown(f"{words} of table {table.name}: " + ", ".join(str(_value(value))[:60] for _, value in pairs[:6])),
         data=data,
-        locator=RecordNumber(where, "frame of the write-ahead log") if in_log else ByteRange(where + at, row.length),
+        locator=RecordNumber(where, counted) if counted else ByteRange(where + at, row.length),
         text="\n".join(text[:MAX_TEXT] for text in texts),
     )
 
@@ -369,6 +370,8 @@ class _Database:
         self._stream = stream
         self._in_file = min(-(-size // self.size), MAX_PAGES)
         self._frames: BinaryIO | None = None
+        self._journal: BinaryIO | None = None
+        self._journalled: list[tuple[int, int]] = []  # (page, byte of the journal) that hold it as it was
         self._now: dict[int, int] = {}  # page -> frame that holds it as it is now
         self._before: list[tuple[int, int]] = []  # (page, frame) that hold it as it was
         self.pages = self._in_file
@@ -404,6 +407,27 @@ class _Database:
         self._before += pending.items()  # written, and never committed
         self.tables = self._schema()
 
+    def roll_back(self, journal: BinaryIO, size: int) -> None:
+        """Find the pages that a rollback journal holds as they were. Its header is zeros after a commit where it is kept (PERSIST)."""
+        journal.seek(0)
+        header = journal.read(28)
+        if len(header) < 28 or not (header.startswith(JOURNAL) or not header.strip(b"\0")):
+            return
+        sector, page_size = struct.unpack_from(">II", header, 20)
+        if not header.strip(b"\0"):
+            sector, page_size = 512, self.size
+        if page_size != self.size or not 32 <= sector <= 65536:
+            return
+        self._journal = journal
+        at = sector
+        while at + self.size + 8 <= size and len(self._journalled) < MAX_FRAMES:
+            journal.seek(at)
+            (page,) = struct.unpack(">I", journal.read(4))
+            if not 0 < page <= MAX_PAGES:
+                return
+            self._journalled.append((page, at + 4))
+            at += self.size + 8
+
     def _at(self, page: int) -> int:
         return (page - 1) * self.size
 
@@ -431,6 +455,10 @@ class _Database:
                 yield "superseded-page", page, self._at(page), self._stream.read(self.size)
         for page, frame in sorted(self._before, key=lambda pair: pair[1]):
             yield "wal", page, frame, self._frame(frame)
+        for number, (page, at) in enumerate(self._journalled):
+            assert self._journal
+            self._journal.seek(at)
+            yield "journal", page, number, self._journal.read(self.size)
 
     def free_pages(self) -> Iterator[int]:
         """The pages on the list of free ones: its trunks and their leaves (1.5, "The Freelist")."""

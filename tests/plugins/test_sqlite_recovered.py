@@ -180,6 +180,20 @@ def test_earlier_version_of_a_row_is_told_from_a_deleted_one(tmp_path: Path) -> 
     }
 
 
+def test_row_overwritten_in_the_database_is_still_in_the_rollback_journal(tmp_path: Path) -> None:
+    path = tmp_path / "made.db"
+    path.write_bytes(made(tmp_path, rows=10))
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode = PERSIST", "PRAGMA secure_delete = ON", "DELETE FROM messages WHERE _id = 5"):
+        connection.execute(statement)
+    content, journal = path.read_bytes(), (tmp_path / "made.db-journal").read_bytes()
+    connection.close()
+    findings = run(sqlite_recovered, content, companions={"-journal": journal})
+    found = [finding for finding in findings if finding.data["found_in"] == "journal" and finding.data["table"] == "messages"]
+    assert [(finding.data["rowid"], finding.data["values"]) for finding in found] == [(5, list(message(5)[1:]))]
+    assert "page of the rollback journal" in str(found[0].locator)
+
+
 def test_long_row_comes_back_over_its_further_pages(tmp_path: Path) -> None:
     def add(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO messages VALUES (9999, 'x', 1, ?, 0)", ("long " * 3000,))
