@@ -72,14 +72,15 @@ def zip_archive(file: File) -> Iterator[Member | Finding]:
     inventory = Inventory("zip archive")
     with file.open() as stream:
         found = _directory(stream, file.size)
-        if found is None or not _walks(stream, found):
+        overlaps = None if found is None else _overlaps(stream, found)
+        if found is None or overlaps is None:
             stream.seek(0)
             if stream.read(4) not in (LOCAL, b"PK\x07\x08"):
                 raise Unsupported("content that is no zip archive: it has neither a central directory nor a local header at its start")
             inventory.damaged("", "its central directory is lost or broken; members were found by their local headers")
             yield from _members(file, _local_headers(stream, file.size), inventory, {})
         else:
-            yield from _overlaps(_central_headers(stream, found))
+            yield from overlaps
             differences: dict[str, str] = {}
             yield from _members(file, _central_headers(stream, found), inventory, differences)
             if differences:
@@ -195,16 +196,6 @@ def _directory(stream: BinaryIO, size: int) -> _Directory | None:
                 return _Directory(start, end, start - offset)
         at = tail.rfind(END, 0, at)
     return None
-
-
-def _walks(stream: BinaryIO, found: _Directory) -> bool:
-    """Whether every header of the central directory can be read."""
-    try:
-        for _ in _central_headers(stream, found):
-            pass
-    except Corrupt:
-        return False
-    return True
 
 
 def _central_headers(stream: BinaryIO, found: _Directory) -> Iterator[_Header]:
@@ -361,24 +352,32 @@ def _filetime(value: int) -> str | None:
         return None
 
 
-def _overlaps(headers: Iterator[_Header]) -> Iterator[Finding]:
-    """Members that claim the same bytes of the archive: how a zip bomb makes much of little (Fifield, WOOT 2019)."""
+def _overlaps(stream: BinaryIO, found: _Directory) -> tuple[Finding, ...] | None:
+    """Members that claim the same bytes of the archive: how a zip bomb makes much of little (Fifield, WOOT 2019).
+
+    `None` where a header of the central directory cannot be read.
+    """
     starts, ends = array("q"), array("q")
-    for header in headers:
-        if header.compressed is not None and header.compressed < 1 << 62 and header.offset < 1 << 62 and len(starts) < MAX_MEMBERS:
-            starts.append(header.offset)
-            ends.append(header.offset + 30 + header.compressed)
+    try:
+        for header in _central_headers(stream, found):
+            if header.compressed is not None and header.compressed < 1 << 62 and header.offset < 1 << 62 and len(starts) < MAX_MEMBERS:
+                starts.append(header.offset)
+                ends.append(header.offset + 30 + header.compressed)
+    except Corrupt:
+        return None
     count, reached = 0, -1
     for place in sorted(range(len(starts)), key=starts.__getitem__):
         count += starts[place] < reached
         reached = max(reached, ends[place])
-    if count:
-        yield Finding(
-            kind="overlapping-members",
-            summary=f"Zip archive in which {count} of {len(starts)} members lie over others: a sign of a zip bomb",
-            data={"format": "zip archive", "members": len(starts), "overlapping": count},
-            level="alert",
-        )
+    if not count:
+        return ()
+    said = Finding(
+        kind="overlapping-members",
+        summary=f"Zip archive in which {count} of {len(starts)} members lie over others: a sign of a zip bomb",
+        data={"format": "zip archive", "members": len(starts), "overlapping": count},
+        level="alert",
+    )
+    return (said,)
 
 
 # --- the content ------------------------------------------------------------------------------------------------------------
