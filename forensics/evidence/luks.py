@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2i, Argon2id
 from msgspec import Struct
 
 from forensics.errors import Corrupt, LimitExceeded, Unsupported
-from forensics.evidence import limits
+from forensics.evidence import limits, xts
 from forensics.evidence.keys import Key
 from forensics.evidence.libyal import FAILURES, Derived, OpenFile, Part, Source, opened
 
@@ -27,6 +27,7 @@ _SECOND = b"SKUL\xba\xbe\x00\x02"
 _SECOND_AT = tuple(0x4000 << shift for shift in range(9))  # section 2.1.1: one header and its area of JSON is 16 KiB to 4 MiB
 _SLOT_IN_USE = 0x00AC71F3
 _SECTOR = 512
+_PIECE = 256 << 10  # bytes decrypted at once
 _DIGEST_SIZE = 20
 
 
@@ -322,6 +323,8 @@ def _decrypt(encryption: str, key: bytes, data: bytes, first: int, step: int) ->
     """`data` of whole sectors of `step` bytes, the first of which is number `first` (in sectors of 512 bytes, whatever `step`)."""
     mode = encryption.partition("-")[2]
     mask = 0xFFFFFFFF if mode.endswith("plain") else 0xFFFFFFFFFFFFFFFF
+    if mode.startswith("xts"):
+        return xts.decrypt(key, data, [(first + at // _SECTOR) & mask for at in range(0, len(data), step)], step)
     aes = algorithms.AES(key)
     essiv = Cipher(algorithms.AES(hashlib.sha256(key).digest()), modes.ECB()).encryptor() if "essiv" in mode else None  # noqa: S305 - of ESSIV
     out = []
@@ -329,8 +332,7 @@ def _decrypt(encryption: str, key: bytes, data: bytes, first: int, step: int) ->
         vector = ((first + at // _SECTOR) & mask).to_bytes(16, "little")
         if essiv is not None:
             vector = essiv.update(vector)
-        how: modes.XTS | modes.CBC = modes.XTS(vector) if mode.startswith("xts") else modes.CBC(vector)
-        out.append(Cipher(aes, how).decryptor().update(data[at : at + step]))
+        out.append(Cipher(aes, modes.CBC(vector)).decryptor().update(data[at : at + step]))
     return b"".join(out)
 
 
@@ -348,11 +350,14 @@ class Decrypted:
             return b""
         start = offset - offset % self._step
         end = -(-(offset + size) // self._step) * self._step
+        clear = b"".join(self._some(at, min(at + _PIECE, end)) for at in range(start, end, _PIECE))
+        return clear[offset - start : offset - start + size]
+
+    def _some(self, start: int, end: int) -> bytes:
         data = self._source.read(self._offset + start, end - start)
         if len(data) < end - start:
             raise Corrupt(f"{self._name}: ends at byte {self._offset + start + len(data)}, within its encrypted content")
-        clear = _decrypt(self._encryption, self._key, data, self._first + start // _SECTOR, self._step)
-        return clear[offset - start : offset - start + size]
+        return _decrypt(self._encryption, self._key, data, self._first + start // _SECTOR, self._step)
 
 
 def _decrypted(source: Source, name: str, segment: _Segment, key: bytes) -> Decrypted:
