@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -123,6 +124,10 @@ def _intact(pipe: int, inode: int, folder: Path) -> bool:
 
 def confine(output: Path) -> None:
     """What every child does first: die with its parent, lead a group of its own, know no time zone, print nowhere, hear no terminal."""
+    # The fork server ends when nobody holds this pipe any more: it must not be kept alive by what it has to take with it.
+    alive = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
+    if alive is not None:
+        os.close(alive)
     os.setsid()  # so that what a plugin forks can be ended with it
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["TZ"] = "UTC"  # The Sleuth Kit converts FAT times by the process's zone
