@@ -96,8 +96,8 @@ class _Member(Struct, frozen=True):
 class _Search:
     """The search of one image, and what it has found so far."""
 
-    def __init__(self, exhibit: str, keys: Keys) -> None:
-        self.exhibit, self.keys = exhibit, keys
+    def __init__(self, exhibit: str, keys: Keys, shadow_copies: bool) -> None:
+        self.exhibit, self.keys, self.shadow_copies = exhibit, keys, shadow_copies
         self.file_systems: list[FileSystem] = []
         self.layers: list[LayerInfo] = []
         self.faults: list[Fault] = []
@@ -171,12 +171,14 @@ def _read(volume: _Volume, offset: int, size: int) -> bytes:
 
 def open_layers(exhibit: str, image: Image, keys: Keys = NO_KEYS) -> Layers:
     """The layers of `image`. What is not read is a layer with a reason and a fault; raises EvidenceError where the storage fails."""
-    search = _search(exhibit, image, keys)
+    search = _search(exhibit, image, keys, True)
     return Layers(tuple(search.file_systems), tuple(search.layers), tuple(search.faults))
 
 
-def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS) -> Opened:
+def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS, shadow_copies: bool = True) -> Opened:
     """Open what was received: a folder, an image of a medium, an archive of files, or a single file; `keys` open what is locked in it.
+
+    Each shadow copy of a volume is as large as the volume. With `shadow_copies` false they are named, and not examined.
 
     A single file with neither volume system nor file system is one file (kind "file"); one that looks like no known type either gets a
     fault and a layer that is not examined, since it may be a medium that nothing here can read. Raises Unsupported for an image format
@@ -192,7 +194,7 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS) -> Opened:
             return Opened(image, (files,), (files.info,))
         if image.format == "raw" and archive.is_archive(path, image):
             return _archive(exhibit, path, image)
-        search = _search(exhibit, image, keys)
+        search = _search(exhibit, image, keys, shadow_copies)
         strange = image.size >= _HEAD and mime_of(image.read(0, _HEAD)) == UNKNOWN
     except EvidenceError:
         image.close()
@@ -215,8 +217,8 @@ def _archive(exhibit: str, path: Path, image: Image) -> Opened:
     return Opened(image, (members,), (members.info,))
 
 
-def _search(exhibit: str, image: Image, keys: Keys) -> _Search:
-    search = _Search(exhibit, keys)
+def _search(exhibit: str, image: Image, keys: Keys, shadow_copies: bool) -> _Search:
+    search = _Search(exhibit, keys, shadow_copies)
     whole = _Volume(Medium(image), 0, image.size, named=False)
     _examine(search, whole)
     _volume_groups(search)
@@ -467,9 +469,10 @@ def _shadow_copies(search: _Search, volume: _Volume) -> None:
     try:
         for store in shadow.stores(volume.source, name):
             description = f"volume shadow copy {store.number}, made {store.created}"
-            if store.bytes is None:
+            if store.bytes is None or not search.shadow_copies:
                 one = replace(place, layers=(*layers, Layer("vss", str(store.number))), description=description)
-                search.refuse(one, "vss", Unsupported("its data is not on this volume"))
+                why = "left out, as was asked" if store.bytes else "its data is not on this volume"
+                search.refuse(one, "vss", Unsupported(why))
                 continue
             inside = search.holds(replace(place, layers=layers), "vss", description, store.identifier, at=str(store.number))
             _within(search, volume, store.bytes, inside, description)

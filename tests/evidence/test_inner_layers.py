@@ -98,6 +98,17 @@ def test_each_shadow_copy_is_a_layer_with_its_time_and_its_files(evidence: Path)
     assert not open_exhibit("1", evidence / "images/ntfs.raw").faults
 
 
+def test_shadow_copies_are_named_and_left_out_where_that_is_asked(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/vss.E01", shadow_copies=False)
+    assert [(layer.location, layer.examined) for layer in opened.layers] == [
+        ("1:ntfs:", True),
+        ("1:ntfs:vss@1:", False),
+        ("1:ntfs:vss@2:", False),
+    ]
+    assert ["left out" in fault.message for fault in opened.faults] == [True, True]
+    assert len(opened.file_systems) == 1
+
+
 def test_content_of_a_shadow_copy_is_read_through_it(evidence: Path) -> None:
     opened = open_exhibit("1", evidence / "images/vss.E01")
     facts = json.loads((evidence / "expected/images__vss.E01.json").read_text())["tsk_filesystems"][0]["files"]
