@@ -2,8 +2,6 @@
 
 import os
 import random
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bitlocker_made
+from commands import tool
 
 from forensics.errors import Corrupt, LimitExceeded, UsageError
 from forensics.evidence import limits, luks
@@ -23,14 +22,6 @@ from forensics.model import Entry
 
 MIB = 1 << 20
 PASSWORD = "correct horse: battery=staple"
-
-
-def tool(*words: str | Path) -> None:
-    path = "/usr/sbin:/usr/bin:/sbin:/bin"
-    found = shutil.which(str(words[0]), path=path)
-    if found is None:
-        pytest.skip(f"{words[0]} is not installed")
-    subprocess.run([found, *map(str, words[1:])], check=True, capture_output=True, env={"PATH": path, "TZ": "UTC"})
 
 
 def keys(*texts: str) -> Keys:

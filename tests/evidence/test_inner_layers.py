@@ -1,13 +1,15 @@
 """What lies within layers: logical volumes, shadow copies, and layers within layers."""
 
 import json
-import shutil
 import struct
-import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from commands import tool
 
 from forensics.errors import Corrupt
 from forensics.evidence import limits, lvm
@@ -18,13 +20,6 @@ from forensics.location import Location
 from forensics.model import Entry
 
 MIB = 1 << 20
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def tool(*words: str | Path, stdin: str = "") -> None:
-    if shutil.which(str(words[0]), path=PATH) is None:
-        pytest.skip(f"{words[0]} is not installed")
-    subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": PATH, "TZ": "UTC"}, input=stdin.encode())
 
 
 def test_logical_volumes_are_named_and_examined(evidence: Path) -> None:

@@ -5,13 +5,15 @@ import json
 import os
 import plistlib
 import random
-import shutil
 import struct
-import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import commands
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence.image import Image, measure, open_image
@@ -21,9 +23,7 @@ MIB = 1 << 20
 
 
 def qemu(*words: str | Path, tool: str = "qemu-img") -> None:
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
-    subprocess.run([tool, *map(str, words)], check=True, capture_output=True)
+    commands.tool(tool, *words)
 
 
 @pytest.fixture(scope="module")
