@@ -47,8 +47,11 @@ def _protector(kind: int, master: bytes, with_key: bytes, salt: bytes, counter: 
     return _entry(2, 8, identifier.bytes_le + struct.pack("<QHH", _WHEN, 0, kind) + inner)
 
 
-def make(folder: Path, clear: bytes) -> Path:
-    """Write ``volume.bitlocker``, which decrypts to `clear` outside of its own metadata, and ``startup.bek``. `clear` has whole sectors."""
+def make(folder: Path, clear: bytes, *, to_go: bool = False) -> Path:
+    """Write ``volume.bitlocker``, which decrypts to `clear` outside of its own metadata, and ``startup.bek``. `clear` has whole sectors.
+
+    `to_go` has the boot sector of a removable medium, which looks like FAT32.
+    """
     master, full, external = (hashlib.sha256(text).digest() for text in (b"master", b"full", b"external"))
     password = hashlib.sha256(hashlib.sha256(PASSWORD.encode("utf-16-le")).digest()).digest()
     parts = b"".join((int(part) // 11).to_bytes(2, "little") for part in RECOVERY.split("-"))
@@ -84,6 +87,14 @@ def make(folder: Path, clear: bytes) -> Path:
     boot[160:176] = uuid.UUID("4967d63b-2e29-4ad8-8399-f6a339e3d001").bytes_le
     struct.pack_into("<QQQ", boot, 176, *places)
     boot[510:512] = b"\x55\xaa"
+    if to_go:
+        boot = bytearray(b"\xeb\x58\x90MSWIN4.1".ljust(512, b"\0"))
+        struct.pack_into("<HBHBH", boot, 11, 512, 8, 32, 2, 0)
+        struct.pack_into("<I", boot, 32, size // 512)
+        boot[82:90] = b"FAT32   "
+        boot[424:440] = uuid.UUID("4967d63b-2e29-4ad8-8399-f6a339e3d001").bytes_le
+        struct.pack_into("<QQQ", boot, 440, *places)
+        boot[510:512] = b"\x55\xaa"
     raw[0:512] = boot
     path = folder / "volume.bitlocker"
     path.write_bytes(raw)

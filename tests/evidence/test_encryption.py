@@ -230,6 +230,23 @@ def test_a_bitlocker_volume_stays_locked_without_its_key(bitlocker: tuple[Path, 
         assert "protectors: password, recovery password, startup key" in (opened.layers[0].description or "")
 
 
+def test_a_bitlocker_to_go_volume_is_not_taken_for_fat(tmp_path: Path) -> None:
+    with open(tmp_path / "clear.raw", "wb") as file:
+        file.truncate(8 * MIB)
+    tool("mkfs.vfat", "-n", "INNER", tmp_path / "clear.raw")
+    path = bitlocker_made.make(tmp_path, (tmp_path / "clear.raw").read_bytes(), to_go=True)
+    assert shape(open_exhibit("1", path)) == [("1:bitlocker:", False)]
+    opened = open_exhibit("1", path, keys=keys(f"password:{bitlocker_made.PASSWORD}"))
+    assert [(layer.location, layer.label) for layer in opened.layers] == [("1:bitlocker:", None), ("1:bitlocker:fat12:", "INNER")]
+
+
+def test_a_key_that_fits_a_volume_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    path = bitlocker_made.make(tmp_path, os.urandom(MIB))
+    opened = open_exhibit("1", path, keys=keys(f"password:{bitlocker_made.PASSWORD}"))
+    assert "cannot be opened" in opened.faults[0].message
+    assert opened.faults[0].kind == "locked"
+
+
 def test_cryptsetup_takes_the_made_bitlocker_volume_for_one(bitlocker: tuple[Path, bytes]) -> None:
     key = bitlocker[0].parent / "password"
     key.write_text(bitlocker_made.PASSWORD)
