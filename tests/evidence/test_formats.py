@@ -1,5 +1,7 @@
 """The table of formats in the README is that of the code, and leaves out nothing that the code knows."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from forensics.evidence import formats, image, signatures, wide
@@ -25,3 +27,10 @@ def test_every_format_that_is_refused_is_named() -> None:
     named = " ".join(formats.NAMED)
     for foreign in image._FOREIGN:
         assert foreign.name.split()[0] in named or foreign.name == "EWF-X delta (DVF)", foreign.name
+
+
+def test_libraries_for_rare_formats_are_not_loaded_before_such_a_format_is_seen() -> None:
+    names = ("dfvfs", "rdflib", "cramjam", "pyvmdk", "pybde")
+    code = f"import sys, forensics.evidence.layers; print([name for name in {names} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
