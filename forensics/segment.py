@@ -95,13 +95,18 @@ def raw_lines(path: Path) -> Iterator[bytes]:
         raise CustodyBroken(f"{path}: the segment ends in the middle of a line; restore it from a copy or examine again")
 
 
+def decoded(raw: bytes, path: Path) -> Line:
+    """A line of the segment at `path`, typed. Raises CustodyBroken where it is none."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise CustodyBroken(f"{path}: a line is not a record ({error}); restore it from a copy or examine again") from error
+
+
 def read(path: Path) -> Iterator[Line]:
     """The lines of a segment, typed. Raises CustodyBroken where the file is damaged."""
     for raw in raw_lines(path):
-        try:
-            yield _decoder.decode(raw)
-        except msgspec.DecodeError as error:
-            raise CustodyBroken(f"{path}: a line is not a record ({error}); restore it from a copy or examine again") from error
+        yield decoded(raw, path)
 
 
 def digest(path: Path) -> str:

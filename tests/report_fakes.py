@@ -9,7 +9,7 @@ from itertools import islice
 import msgspec
 from msgspec import Struct
 
-from forensics.digest import identity
+from forensics.digest import canonical, identity
 from forensics.model import (
     AttachmentRef,
     Authority,
@@ -109,6 +109,9 @@ class Index:
 
     def entries(self, *, outcome: str | None = None, limit: int | None = None) -> Iterator[Examined]:
         return islice((line for line in self._entries() if outcome is None or line.outcome == outcome), limit)
+
+    def entry_lines(self) -> Iterator[bytes]:
+        return map(canonical, self._entries())
 
     def timeline(self) -> Iterator[tuple[str, str, str, str]]:
         start = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,6 +1,8 @@
 """`process`, `examine` and `report`: the main job, at once and in its steps."""
 
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,8 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
         path = case.extracted / reference.sha256[:2] / reference.sha256
         return path.read_bytes() if path.is_file() else None
 
-    with index.open_index(case.index_path) as found:
+    with ProcessPoolExecutor(1, get_context("forkserver")) as beside, index.open_index(case.index_path) as found:
+        large = beside.submit(report.large_listings, case.index_path, folder)
         document = report.build(
             case,
             found,
@@ -127,7 +130,7 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
             attachment=attachment,
         )
         chosen = {"templates": templates} if templates else {}
-        report.write(document, found, folder, **chosen)
+        report.write(document, found, folder, **chosen, large=large.result)
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
     page = folder / "report.html"

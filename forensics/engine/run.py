@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -301,7 +302,10 @@ class _Run:
         self._measure("before")
         self._plan(systems)
         self._examine()
-        self._measure("after")
+        with ThreadPoolExecutor(1) as beside:  # the index needs one core, and nothing that is measured now but its result
+            indexed = beside.submit(index.add_run, self._case.index_path, self._info, self._written())
+            self._measure("after")
+            indexed.result()
         return self._complete()
 
     def _path(self, name: str) -> Path:
@@ -448,15 +452,18 @@ class _Run:
 
         (self._cluster or self._crew).work(jobs(), self._moved)
 
+    def _written(self) -> list[Path]:
+        """The segments of the examination itself."""
+        index.start(self._case.index_path)
+        return [path for path in self._segments.glob("*.jsonl.zst") if not path.name.startswith(("after-", "analysis-"))]
+
     def _complete(self) -> Outcome:
         """Index the segments, run the analysers, write down the run's digest."""
         self._phase = "indexing"
         self._tell()
         case, info = self._case, self._info
-        index.start(case.index_path)
         analysers = [number for number, plugin in enumerate(info.plugins) if plugin.kind == "analyser"]
-        written = [path for path in self._segments.glob("*.jsonl.zst") if not path.name.startswith("analysis-")]
-        index.add_run(case.index_path, info, written)
+        index.extend_run(case.index_path, info, self._segments.glob("after-*.jsonl.zst"))
         self._phase = "analysing"
         jobs = [
             Job(
@@ -468,8 +475,8 @@ class _Run:
             for number in analysers
         ]
         self._crew.work(jobs, self._moved)
-        if jobs:
-            index.add_run(case.index_path, info, self._segments.glob("*.jsonl.zst"))
+        index.extend_run(case.index_path, info, self._segments.glob("analysis-*.jsonl.zst"))
+        index.conclude_run(case.index_path, info.run)
         with index.open_index(case.index_path, info.run) as found:
             digest, limited, unchanged = found.run_digest(info.run), found.limited(info.run), found.checks()
             faults = found.fault_count()
@@ -513,6 +520,7 @@ def ensure_index(case: Case) -> None:
         if run not in held and (folder / "complete").exists():
             info = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
             index.add_run(case.index_path, info, (folder / "segments").glob("*.jsonl.zst"))
+            index.conclude_run(case.index_path, run)
 
 
 def plugin_named(plugins: tuple[PluginInfo, ...], name: str) -> PluginInfo:

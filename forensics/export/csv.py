@@ -9,7 +9,6 @@ already. The exact values are in the JSON lines.
 """
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -28,6 +27,8 @@ BOM = "\ufeff".encode()
 
 _CALCULATED = "=+\\-@＝＋－＠﹢﹣﬩−"
 _FORMULA = re.compile(rf"[\s\"'`\u2018\u2019\u201c\u201d]*[{_CALCULATED}]")
+# Most cells: printable ASCII without quote or backslash, that begins neither a formula nor one behind a semicolon.
+_PLAIN = re.compile(r"[A-Za-z0-9/.](?:[ !#-:<-\[\]-~]|;(?=[A-Za-z0-9]))*")
 _SPLIT = re.compile(rf";(?=[\s\"']*[{_CALCULATED}])")
 
 
@@ -42,6 +43,8 @@ def cell(value: object) -> str | int | float:
 
     `Made` text keeps its backslashes, but for nothing else is it believed to be escaped already.
     """
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -58,15 +61,18 @@ def cell(value: object) -> str | int | float:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+class _Given:
+    """Gives back the line that it is told to write: `csv.writer.writerow` returns what `write` does."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
 def lines(rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
     """`rows` as lines of CSV, text quoted and numbers bare, each with CRLF."""
-    held = io.StringIO()
-    writer = csv.writer(held, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+    writer: Any = csv.writer(_Given(), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
     for row in rows:
-        writer.writerow([cell(value) for value in row])
-        yield held.getvalue().encode()
-        held.seek(0)
-        held.truncate()
+        yield writer.writerow([cell(value) for value in row]).encode()
 
 
 class Table(Struct, frozen=True):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from forensics.export import csv, jsonl, listing
 from forensics.export.listing import Listing
+from forensics.index import open_index
 from forensics.model import ImageDamage, Segment
 from forensics.report import markup
 from forensics.report.build import Index
@@ -37,15 +38,18 @@ class Report(Struct, frozen=True):
     listings: tuple[Listing, ...]
 
 
-def write(document: Document, index: Index, folder: Path, templates: Iterable[str] = SHIPPED) -> Report:
+def write(
+    document: Document, index: Index, folder: Path, templates: Iterable[str] = SHIPPED, *, large: Callable[[], tuple[Listing, ...]] = tuple
+) -> Report:
     """Write the listings, then the pages that name them, into `folder`, which exists.
 
-    `templates` are names of shipped ones, or paths of an examiner's own. Nothing of the index is held in memory. Raises UsageError for a
-    language without a catalogue, for an unknown or a wrong template, OSError.
+    `large` gives those listings that another process has written meanwhile (`large_listings`). `templates` are names of shipped ones, or
+    paths of an examiner's own. Nothing of the index is held in memory. Raises UsageError for a language without a catalogue, for an
+    unknown or a wrong template, OSError.
     """
     translations = catalogue(document.language)
     found = chosen(templates)
-    listings = write_listings(index, folder)
+    listings = write_listings(index, folder, large)
     pages = []
     for template in found:
         pages.append(listing.write(folder / template.page, _lines(render(document, listings, template, translations))))
@@ -62,23 +66,36 @@ def check(templates: Iterable[str], language: str = SOURCE) -> None:
             raise refused(template, error) from error
 
 
-def write_listings(index: Index, folder: Path) -> tuple[Listing, ...]:
-    """The full listings, in the order in which the report names them."""
+def large_listings(index: Path, folder: Path) -> tuple[Listing, ...]:
+    """The two listings that take longest, of the index at a path, so that a process of their own can write them.
+
+    Raises CaseError, OSError.
+    """
+    with open_index(index) as opened:
+        return csv.entries(folder / "files.csv", opened.entries()), csv.timeline(folder / "timeline.csv", opened.timeline())
+
+
+def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing, ...]] = tuple) -> tuple[Listing, ...]:
+    """The full listings, in the order in which the report names them; those that `large` gives are there already."""
     images = sorted(index.images().items())
     segments: Iterator[tuple[str, Segment]] = ((exhibit, part) for exhibit, image in images for part in image.segments)
     damage: Iterator[tuple[str, ImageDamage]] = ((exhibit, part) for exhibit, image in images for part in image.damage)
-    return (
-        csv.findings(folder / "findings.csv", index.records()),
-        jsonl.write(folder / "findings.jsonl", index.records()),
-        csv.entries(folder / "files.csv", index.entries()),
-        jsonl.write(folder / "files.jsonl", index.entries()),
-        csv.timeline(folder / "timeline.csv", index.timeline()),
-        csv.coverage(folder / "coverage.csv", index.coverage()),
-        csv.layers(folder / "layers.csv", index.layers()),
-        csv.faults(folder / "faults.csv", index.faults()),
-        csv.write(folder / "segments.csv", csv.SEGMENTS, segments),
-        csv.write(folder / "damage.csv", csv.DAMAGE, damage),
-    )
+    makers: dict[str, Callable[[Path], Listing]] = {
+        "findings.csv": lambda path: csv.findings(path, index.records()),
+        "findings.jsonl": lambda path: jsonl.write(path, index.records()),
+        "files.csv": lambda path: csv.entries(path, index.entries()),
+        "files.jsonl": lambda path: listing.write(path, (line + b"\n" for line in index.entry_lines())),
+        "timeline.csv": lambda path: csv.timeline(path, index.timeline()),
+        "coverage.csv": lambda path: csv.coverage(path, index.coverage()),
+        "layers.csv": lambda path: csv.layers(path, index.layers()),
+        "faults.csv": lambda path: csv.faults(path, index.faults()),
+        "segments.csv": lambda path: csv.write(path, csv.SEGMENTS, segments),
+        "damage.csv": lambda path: csv.write(path, csv.DAMAGE, damage),
+    }
+    elsewhere = ("files.csv", "timeline.csv") if large is not tuple else ()
+    made = {name: make(folder / name) for name, make in makers.items() if name not in elsewhere}
+    made |= {found.name: found for found in large()}
+    return tuple(made[name] for name in makers)
 
 
 def render(

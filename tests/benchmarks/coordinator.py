@@ -122,6 +122,7 @@ def coordinator(entries: int, folder: Path) -> None:
     def indexed() -> None:
         index.start(path)
         index.add_run(path, info, segments.glob("*.jsonl.zst"))
+        index.conclude_run(path, "run-0001")
         with index.open_index(path, "run-0001") as found:
             assert found.run_digest("run-0001")
 
