@@ -114,8 +114,8 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
         path = case.extracted / reference.sha256[:2] / reference.sha256
         return path.read_bytes() if path.is_file() else None
 
-    with ProcessPoolExecutor(1, get_context("forkserver")) as beside, index.open_index(case.index_path) as found:
-        large = beside.submit(report.large_listings, case.index_path, folder)
+    with ProcessPoolExecutor(2, get_context("forkserver")) as beside, index.open_index(case.index_path) as found:
+        large = [beside.submit(report.large_listing, name, case.index_path, folder) for name in report.LARGE]
         document = report.build(
             case,
             found,
@@ -130,7 +130,7 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
             attachment=attachment,
         )
         chosen = {"templates": templates} if templates else {}
-        report.write(document, found, folder, **chosen, large=large.result)
+        report.write(document, found, folder, **chosen, large=lambda: tuple(each.result() for each in large))
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
     page = folder / "report.html"

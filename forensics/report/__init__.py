@@ -3,6 +3,6 @@
 from forensics.report.build import build
 from forensics.report.document import Document, Validation
 from forensics.report.language import languages
-from forensics.report.render import Report, check, large_listings, write
+from forensics.report.render import LARGE, Report, check, large_listing, write
 
-__all__ = ["Document", "Report", "Validation", "build", "check", "languages", "large_listings", "write"]
+__all__ = ["LARGE", "Document", "Report", "Validation", "build", "check", "languages", "large_listing", "write"]

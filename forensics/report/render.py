@@ -43,7 +43,7 @@ def write(
 ) -> Report:
     """Write the listings, then the pages that name them, into `folder`, which exists.
 
-    `large` gives those listings that another process has written meanwhile (`large_listings`). `templates` are names of shipped ones, or
+    `large` gives those listings that another process has written meanwhile (`large_listing`). `templates` are names of shipped ones, or
     paths of an examiner's own. Nothing of the index is held in memory. Raises UsageError for a language without a catalogue, for an
     unknown or a wrong template, OSError.
     """
@@ -66,13 +66,17 @@ def check(templates: Iterable[str], language: str = SOURCE) -> None:
             raise refused(template, error) from error
 
 
-def large_listings(index: Path, folder: Path) -> tuple[Listing, ...]:
-    """The two listings that take longest, of the index at a path, so that a process of their own can write them.
+LARGE = ("files.csv", "timeline.csv")
+
+
+def large_listing(name: str, index: Path, folder: Path) -> Listing:
+    """One of the listings that take longest (`LARGE`), of the index at a path, so that a process of its own can write it.
 
     Raises CaseError, OSError.
     """
     with open_index(index) as opened:
-        return csv.entries(folder / "files.csv", opened.entries()), csv.timeline(folder / "timeline.csv", opened.timeline())
+        path = folder / name
+        return csv.entries(path, opened.entries()) if name == "files.csv" else csv.timeline(path, opened.timeline())
 
 
 def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing, ...]] = tuple) -> tuple[Listing, ...]:
@@ -92,7 +96,7 @@ def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing
         "segments.csv": lambda path: csv.write(path, csv.SEGMENTS, segments),
         "damage.csv": lambda path: csv.write(path, csv.DAMAGE, damage),
     }
-    elsewhere = ("files.csv", "timeline.csv") if large is not tuple else ()
+    elsewhere = LARGE if large is not tuple else ()
     made = {name: make(folder / name) for name, make in makers.items() if name not in elsewhere}
     made |= {found.name: found for found in large()}
     return tuple(made[name] for name in makers)
