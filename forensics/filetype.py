@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.errors import EngineError
-from forensics.magic_subset import TextDatabase, is_text, text_database
+from forensics.magic_subset import UTF16, Database, Subsets, is_text, subsets
 
 HEAD = 64 << 10  # bytes looked at; 8 KiB agree with 1 MiB in 99.9 %, and the tar and ISO 9660 magics lie within 64 KiB
 UNKNOWN = "application/octet-stream"
@@ -28,7 +28,7 @@ def mime_of(head: bytes) -> str:
     if not head:
         return EMPTY  # as file(1) says; asked about a buffer, libmagic would say application/x-empty
     head = bytes(head[:HEAD])
-    return _ask_text(head) or UNKNOWN if is_text(head) else _ask(head, mime=True) or UNKNOWN
+    return _ask_subset(head) or UNKNOWN
 
 
 def describe(head: bytes) -> str:
@@ -49,13 +49,16 @@ def _ask(head: bytes, *, mime: bool) -> str:
         return ""
 
 
-def _ask_text(head: bytes) -> str:
-    """As `_ask`, of the smaller database for texts where there is one."""
-    texts = _texts(os.getpid())
-    if texts is None:
+def _ask_subset(head: bytes) -> str:
+    """As `_ask`, of the smallest database that holds every test which these bytes may pass."""
+    known = _subsets(os.getpid())
+    text = is_text(head)
+    if known is None or not (text or (b"\0" in head and not head.startswith(UTF16))):
         return _ask(head, mime=True)
-    database, cookie = texts
-    database.fit(head)
+    half = head[0] >> 4 if head[0] < 0x80 or not text else None  # beyond ASCII the first byte is another in UTF-8
+    database, cookie = _database(os.getpid(), text, half)
+    if text:
+        database.fit(known.signs(head))
     try:
         return str(_library().maybe_decode(_library().magic_buffer(cookie, head)))
     except _library().MagicException:
@@ -63,17 +66,25 @@ def _ask_text(head: bytes) -> str:
 
 
 @cache
-def _texts(pid: int) -> tuple[TextDatabase, Any] | None:
-    """The database for texts, loaded into a libmagic of this process; `None` where the layout of libmagic's own is not known."""
-    magic, folder = _library(), _folder()
-    database = text_database((folder / "magic.mgc").read_bytes()) if folder else None
-    if database is None:
-        return None
+def _subsets(pid: int) -> Subsets | None:
+    """The subsets of libmagic's database; `None` where its layout is not known, or libmagic cannot be given one."""
+    folder = _folder()
+    return subsets((folder / "magic.mgc").read_bytes()) if folder and hasattr(_library().libmagic, "magic_load_buffers") else None
+
+
+@cache  # 25 at most, of 3.4 megabytes each
+def _database(pid: int, text: bool, half: int | None) -> tuple[Database, Any]:
+    """One subset, loaded into a libmagic of this process."""
+    known, magic = _subsets(pid), _library()
+    assert known is not None
+    database = known.of_text(half) if text else known.of_binary(half or 0)
     load = magic.libmagic.magic_load_buffers
     load.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t), ctypes.c_size_t]
     cookie = magic.magic_open(magic.MAGIC_MIME_TYPE)
     buffers, sizes = (ctypes.c_void_p * 1)(ctypes.addressof(database.buffer)), (ctypes.c_size_t * 1)(database.size)
-    return None if load(cookie, buffers, sizes, 1) else (database, cookie)
+    if load(cookie, buffers, sizes, 1):
+        raise EngineError("libmagic refuses a part of its own database; reinstall pylibmagic")
+    return database, cookie
 
 
 @cache

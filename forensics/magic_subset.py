@@ -1,9 +1,11 @@
-"""libmagic's compiled database without the tests that a given text cannot pass: the same answer for a text, several times faster.
+"""libmagic's compiled database without the tests that a given content cannot pass: the same answer, several times faster.
 
 Most of what libmagic spends on a text goes into tests that look for a word anywhere in its first kilobytes (``search``) or compile a
 regular expression (``regex``), nearly all in vain; and a third of its tests ask for bytes that no text holds. A test that needs what is
 not there fails, and a test that is not there differs in nothing from one that fails. So the database is kept without the tests that no
 text passes; and of the searches and expressions those are switched on, in place and for each text, whose sign re2 finds in one pass.
+Most other tests ask for a certain first byte: there is a database for each upper half of a first byte that is met, of texts and of
+binaries.
 
 The layout is that of `struct magic` (file 5.41, src/file.h): records of 376 bytes after a header record, which holds a magic number,
 the version and the number of records in each of two sets; a test is a record of level 0 and the records of higher levels after it.
@@ -12,7 +14,8 @@ the version and the number of records in each of two sets; a test is a record of
 import ctypes
 import re
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import re2
 from msgspec import Struct
@@ -25,7 +28,11 @@ _RANGE = struct.Struct("<II")  # of a search or regex: range, flags; of a number
 _RANGE_AT, _VALUE_AT = 24, 32
 _STRING, _REGEX, _SEARCH = 5, 17, 20
 _NUMBERS = {1: 1, 2: 2, 4: 4, 7: 2, 8: 4, 10: 2, 11: 4, 23: 4, 24: 8, 25: 8, 26: 8}  # bytes of each type of number
-_INDIRECT = 0x01
+_BIG_ENDIAN = (7, 8, 26)
+_MIDDLE_ENDIAN = 23
+_INDIRECT, _FOR_TEXTS = 0x01, 0x40
+_HARMLESS = 0x08 | 0x10 | 0x20 | 0x40  # flags: unsigned, no space, for binaries, for texts
+_HARMLESS_STRING = 0x20 | 0x40  # of a string: for binaries, for texts
 _OPERATOR = 0x7F
 _NEAR = 100  # a search within so few bytes costs nothing
 _SHORTEST = 2  # bytes of a word worth looking for
@@ -37,7 +44,7 @@ _NEVER = struct.pack("<HBBBBB", 0, 0, 0, ord("="), 1, _STRING)  # a string test 
 # Bytes that make libmagic take a content for no text (src/encoding.c, `text_chars`).
 _NOT_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _UTF8 = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # libmagic tests such a text as UTF-8: its words do not stand in the bytes
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # libmagic tests such a text as UTF-8: its words do not stand in the bytes
 _TOKEN = re.compile(
     rb"(?P<set>\[\^?\]?(?:\[:[a-z]+:\]|[^\]])*\])|(?P<quantifier>[*+?]|\{[0-9]+(?:,[0-9]*)?\})|(?P<open>\()|(?P<close>\))"
     rb"|(?P<or>\|)|(?P<anchor>[\^$])|(?P<any>\.)|\\(?P<escaped>[^A-Za-z0-9])|(?P<plain>[^\\\[\]*+?{}()|^$.])",
@@ -46,82 +53,135 @@ _TOKEN = re.compile(
 
 
 class _Test(Struct, frozen=True):
-    """A test that needs a sign in the text: where its record stands, the sign as an expression, and a word that stands so many times."""
+    """A test with what follows from it: its records, the upper half of the one byte that a content it takes begins with, if there is
+    one, whether it is for texts, whether no text passes it, and the sign that stands in every text that does: an expression, and a word
+    with its number."""
 
-    at: int
-    pattern: str
-    word: bytes = b""
-    times: int = 1
+    records: bytes
+    half: int | None
+    for_texts: bool
+    binary: bool
+    sign: tuple[str, bytes, int] | None
 
 
-class TextDatabase:
-    """The database in a buffer of its own, to be given to libmagic; `fit` it to each text before libmagic is asked about that text."""
+class Database:
+    """A smaller database in a buffer of its own, to be given to libmagic; `fit` it to a text before libmagic is asked about that text."""
 
-    def __init__(self, records: bytes, tests: tuple[_Test, ...]) -> None:
-        self.buffer = ctypes.create_string_buffer(records, len(records))
-        self.size = len(records)
+    def __init__(self, header: bytes, tests: list[tuple[int | None, bytes]], rest: bytes) -> None:
+        self._at: dict[int, int] = {}
+        self._records: dict[int, bytes] = {}
+        parts, size = [b""], _RECORD
+        for sign, records in tests:
+            if sign is not None:
+                self._at[sign], self._records[sign] = size, records[:_RECORD]
+            parts.append(records)
+            size += len(records)
+        _, _, _, second = _HEADER.unpack_from(header)
+        parts[0] = _HEADER.pack(_MAGIC, _VERSION, size // _RECORD - 1, second) + header[_HEADER.size :]
+        whole = b"".join(parts) + rest
+        self.buffer, self.size = ctypes.create_string_buffer(whole, len(whole)), len(whole)
         self._address = ctypes.addressof(self.buffer)
-        self._tests = tests
-        self._records = [records[test.at : test.at + _RECORD] for test in tests]
-        self._on = set(range(len(tests)))
+        self._on = set(self._at)
+
+    def fit(self, signs: set[int]) -> None:
+        """Switch on the tests whose sign stands in the text, and off the others."""
+        wanted = signs & self._at.keys()
+        for number in self._on ^ wanted:
+            record = self._records[number]
+            ctypes.memmove(self._address + self._at[number], record if number in wanted else _switched_off(record), _RECORD)
+        self._on = wanted
+
+
+class Subsets:
+    """The smaller databases of one compiled database, made when they are first asked for."""
+
+    def __init__(self, header: bytes, tests: list[_Test], rest: bytes) -> None:
+        self._header, self._tests, self._rest = header, tests, rest
+        self._signed = [number for number, test in enumerate(tests) if test.sign]
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.max_mem = 64 << 20
-        self._signs = re2.Set.SearchSet(options)
-        for test in tests:
-            self._signs.Add(test.pattern)
-        self._signs.Add("")  # stands in every text: where it is not found, the search itself failed
-        self._signs.Compile()
+        self._search = re2.Set.SearchSet(options)
+        for number in self._signed:
+            self._search.Add((tests[number].sign or ("",))[0])
+        self._search.Add("")  # stands in every text: where it is not found, the search itself failed
+        self._search.Compile()
 
-    def fit(self, text: bytes) -> None:
-        """Switch on the tests whose sign stands in `text`, and off the others."""
+    @property
+    def expressions(self) -> list[str]:
+        """Every expression that is looked for in texts."""
+        return [test.sign[0] for test in self._tests if test.sign]
+
+    def of_text(self, half: int | None) -> Database:
+        """For texts (see `is_text`) whose first byte has this upper half, or begin with any."""
+        return self._database(lambda test: not test.binary and (half is None or test.half in (None, half)), signs=True)
+
+    def of_binary(self, half: int) -> Database:
+        """For what holds a NUL and whose first byte has this upper half: libmagic takes it for no text, however it is encoded."""
+        return self._database(lambda test: not test.for_texts and test.half in (None, half), signs=False)
+
+    def _database(self, wanted: Callable[[_Test], bool], *, signs: bool) -> Database:
+        tests = [(number if signs and test.sign else None, test.records) for number, test in enumerate(self._tests) if wanted(test)]
+        return Database(self._header, tests, self._rest)
+
+    def signs(self, text: bytes) -> set[int]:
+        """The tests whose sign stands in a text."""
         begin = text[:_WINDOW].removeprefix(_UTF8)  # as libmagic does, so that a line begins after it
-        found = set(self._signs.Match(begin) or ())
-        if len(self._tests) in found:
-            found.remove(len(self._tests))
-        else:
-            found = set(range(len(self._tests)))
-        found = {number for number in found if self._tests[number].times == 1 or _often(self._tests[number], begin)}
-        for number in self._on ^ found:
-            test, record = self._tests[number], self._records[number]
-            ctypes.memmove(self._address + test.at, record if number in found else _switched_off(record), _RECORD)
-        self._on = found
+        found = set(self._search.Match(begin) or ())
+        if len(self._signed) not in found:
+            return set(self._signed)
+        found.remove(len(self._signed))
+        numbers = {self._signed[each] for each in found}
+        return {number for number in numbers if _often(self._tests[number], begin)}
 
 
 def _often(test: _Test, text: bytes) -> bool:
-    return text.lower().count(test.word) >= test.times
+    _, word, times = test.sign or ("", b"", 1)
+    return times == 1 or text.lower().count(word) >= times
 
 
-def text_database(database: bytes) -> TextDatabase | None:
-    """The database for texts out of a compiled one, or `None` where its layout is not the known one."""
-    if len(database) < _RECORD or len(database) % _RECORD:
+def subsets(database: bytes) -> Subsets | None:
+    """The subsets of a compiled database, or `None` where its layout is not the known one."""
+    if sys.byteorder != "little" or len(database) < _RECORD or len(database) % _RECORD:
         return None
     magic, version, first, second = _HEADER.unpack_from(database)
     if (magic, version) != (_MAGIC, _VERSION) or (1 + first + second) * _RECORD != len(database):
         return None
-    kept: list[bytes] = [b""]
-    tests: list[_Test] = []
-    dropping = False
-    for number in range(1, 1 + first):
-        record = database[number * _RECORD : (number + 1) * _RECORD]
-        if record[:2] == b"\0\0":
-            dropping = _needs_binary(record)
-            sign = None if dropping else _sign(record)
-            if sign:
-                tests.append(_Test(len(kept) * _RECORD, *sign))
-        if not dropping:
-            kept.append(record)
-    kept[0] = _HEADER.pack(magic, version, len(kept) - 1, second) + database[_HEADER.size : _RECORD]
-    return TextDatabase(b"".join(kept) + database[(1 + first) * _RECORD :], tuple(tests))
+    starts = [at for at in range(_RECORD, (1 + first) * _RECORD, _RECORD) if database[at : at + 2] == b"\0\0"]
+    if not starts or starts[0] != _RECORD:
+        return None
+    end = (1 + first) * _RECORD
+    tests = []
+    for start, stop in zip(starts, [*starts[1:], end], strict=True):
+        record = database[start : start + _RECORD]
+        binary = _needs_binary(record)
+        for_texts = bool(record[2] & _FOR_TEXTS)
+        first_byte = _first(record)
+        half = None if first_byte is None else first_byte >> 4
+        tests.append(_Test(database[start:stop], half, for_texts, binary, None if binary else _sign(record)))
+    return Subsets(database[:_RECORD], tests, database[end:])
 
 
 def is_text(head: bytes) -> bool:
     """Whether libmagic tests these bytes as they stand (ASCII, UTF-8, ISO 8859), and not converted from UTF-16 or EBCDIC."""
-    return not head.startswith(_UTF16) and _NOT_TEXT.search(head) is None
+    return not head.startswith(UTF16) and _NOT_TEXT.search(head) is None
 
 
 def _switched_off(record: bytes) -> bytes:
     return _NEVER + record[len(_NEVER) : _RANGE_AT] + bytes(_VALUE_AT - _RANGE_AT) + b"\x01" + bytes(127) + record[_VALUE_AT + 128 :]
+
+
+def _first(record: bytes) -> int | None:
+    """The byte with which everything begins that a test takes, or `None` where there is not just one."""
+    _, flags, _, relation, size, kind, _, _, mask = _TEST.unpack_from(record)
+    if relation != ord("=") or flags & ~_HARMLESS or record[12:16] != bytes(4):
+        return None
+    if kind == _STRING:
+        plain = not int.from_bytes(record[_RANGE_AT + 4 : _VALUE_AT], "little") & ~_HARMLESS_STRING
+        return record[_VALUE_AT] if plain and size else None
+    if kind not in _NUMBERS or mask & _OPERATOR or record[_RANGE_AT:_VALUE_AT] != bytes(8) or kind == _MIDDLE_ENDIAN:
+        return None
+    return record[_VALUE_AT + (_NUMBERS[kind] - 1 if kind in _BIG_ENDIAN else 0)]
 
 
 def _needs_binary(record: bytes) -> bool:
@@ -139,7 +199,7 @@ def _needs_binary(record: bytes) -> bool:
 
 
 def _sign(record: bytes) -> tuple[str, bytes, int] | None:
-    """What is found in whatever a test succeeds on, as the fields of `_Test` after the first; `None` where the test stays on."""
+    """What is found in whatever a test succeeds on, for `_Test`; `None` where the test stays on."""
     _, flags, _, relation, size, kind, *_ = _TEST.unpack_from(record)
     if relation != ord("=") or flags & _INDIRECT or kind not in (_REGEX, _SEARCH):
         return None

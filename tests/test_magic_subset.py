@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forensics import filetype
-from forensics.magic_subset import TextDatabase, is_text, text_database
+from forensics.magic_subset import Subsets, is_text, subsets
 
 SCRIPTS = {
     "import os\n\nclass A:\n    def __init__(self):\n        pass\n": "text/x-script.python",
@@ -32,10 +32,10 @@ def whole(head: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def texts() -> TextDatabase:
+def texts() -> Subsets:
     folder = filetype._folder()
     assert folder
-    found = text_database((folder / "magic.mgc").read_bytes())
+    found = subsets((folder / "magic.mgc").read_bytes())
     assert found is not None, "the layout of this libmagic's database is not the known one: types come out right, but slowly"
     return found
 
@@ -54,6 +54,21 @@ def test_a_text_is_what_the_whole_database_says(text: str) -> None:
         assert filetype.mime_of(text.encode()) == SCRIPTS[text]
 
 
+def test_binaries_are_what_the_whole_database_says() -> None:
+    chance = random.Random(3)
+    for first in range(256):
+        for size in (2, 40, 600):
+            head = bytes([first]) + chance.randbytes(size) + b"\0"
+            assert filetype.mime_of(head) == whole(head), head.hex()
+
+
+def test_files_of_this_machine_are_what_the_whole_database_says(evidence: Path) -> None:
+    paths = sorted(path for root in (Path(os.__file__).parent, evidence) for path in root.rglob("*") if path.is_file())
+    heads = [head for path in paths[:: max(1, len(paths) // 1500)] if (head := path.read_bytes()[:65536]) and not is_text(head)]
+    assert len(heads) > 200
+    assert [head[:40] for head in heads if filetype.mime_of(head) != whole(head)] == []
+
+
 def test_the_order_of_questions_does_not_matter() -> None:
     heads = [text.encode() for text in SCRIPTS] * 3
     random.Random(1).shuffle(heads)
@@ -70,10 +85,10 @@ def test_texts_of_this_machine_are_what_the_whole_database_says(evidence: Path) 
     assert wrong == []
 
 
-def test_texts_put_together_from_what_libmagic_looks_for(texts: TextDatabase) -> None:
+def test_texts_put_together_from_what_libmagic_looks_for(texts: Subsets) -> None:
     """Every word of every test, alone, in the middle of words, at line starts and far into the text."""
     chance = random.Random(7)
-    signs = sorted({test.pattern.partition(")")[2].replace("\\", "") for test in texts._tests})
+    signs = sorted({expression.partition(")")[2].replace("\\", "") for expression in texts.expressions})
     for sign in signs:
         raw = sign.encode("latin-1")
         if not is_text(raw):
@@ -89,8 +104,8 @@ def test_what_is_no_plain_text_is_told() -> None:
 
 
 def test_a_database_of_another_layout_is_left_alone() -> None:
-    assert text_database(b"") is None
-    assert text_database(b"\0" * 752) is None
+    assert subsets(b"") is None
+    assert subsets(b"\0" * 752) is None
 
 
 def test_the_file_command_agrees_on_plain_text(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Status:
 
     def __init__(self, path: Path, *, create: bool = False, intact: Callable[[], bool] = lambda: True) -> None:
         self._intact = intact
-        self.strict = False
+        self.strict, self._last = False, IDLE
         if create:
             path.write_bytes(bytes(_STATUS.size))
         with open(path, "r+b") as file:
@@ -79,8 +79,9 @@ class Status:
 
     def publish(self, entry: int, plugin: int, size: int) -> None:
         """Say that work on `plugin` of `entry` (content of `size` bytes) begins now. Ends the process where it cannot go on."""
-        if (plugin < 0 or self.strict) and not self._intact():
+        if (self.strict or (plugin < 0 and self._last >= 0)) and not self._intact():
             os._exit(BROKEN)
+        self._last = plugin
         _STATUS.pack_into(self._map, 0, entry, plugin, size, time.monotonic())
 
     def read(self) -> tuple[int, int, int, float]:
