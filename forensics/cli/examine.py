@@ -14,6 +14,7 @@ from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
+from forensics.engine.mortal import end_with_parent
 from forensics.errors import UsageError
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
@@ -114,7 +115,7 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
         path = case.extracted / reference.sha256[:2] / reference.sha256
         return path.read_bytes() if path.is_file() else None
 
-    with ProcessPoolExecutor(2, get_context("forkserver")) as beside, index.open_index(case.index_path) as found:
+    with ProcessPoolExecutor(2, get_context("forkserver"), end_with_parent) as beside, index.open_index(case.index_path) as found:
         large = [beside.submit(report.large_listing, name, case.index_path, folder) for name in report.LARGE]
         document = report.build(
             case,

@@ -6,7 +6,6 @@ Tasks come and frames go over one inherited pipe. A task is JSON; a frame is one
 """
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from msgspec import Struct
 from forensics import segment
 from forensics.engine import analysis, measure, plan, sandbox
 from forensics.engine.keep import Keeper
+from forensics.engine.mortal import end_with_parent
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
 from forensics.engine.setup import decode as decode_setup
 from forensics.engine.worker import Death, Examiner
@@ -40,7 +39,6 @@ FLUSH_SECONDS = 0.5
 SIGN = 256  # entries of a walk between two signs of life
 FEW = 64  # entries that are kept back while a walk is done again that ended its child
 DONE = struct.Struct("<qqq")  # entries, files inside the next entry, bytes
-_PR_SET_PDEATHSIG = 1
 
 
 class Gone(EvidenceError):
@@ -124,12 +122,8 @@ def _intact(pipe: int, inode: int, folder: Path) -> bool:
 
 def confine(output: Path) -> None:
     """What every child does first: die with its parent, lead a group of its own, know no time zone, print nowhere, hear no terminal."""
-    # The fork server ends when nobody holds this pipe any more: it must not be kept alive by what it has to take with it.
-    alive = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
-    if alive is not None:
-        os.close(alive)
+    end_with_parent()
     os.setsid()  # so that what a plugin forks can be ended with it
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["TZ"] = "UTC"  # The Sleuth Kit converts FAT times by the process's zone
     time.tzset()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
