@@ -61,7 +61,8 @@ def _listen(source: BinaryIO, requests: "queue.SimpleQueue[tuple[bytes, bytes]]"
     for process in multiprocessing.active_children():
         process.kill()
         process.join(1)
-    shutil.rmtree(spool, ignore_errors=True)
+    if os.fork() == 0:  # of a fork this thread alone goes on: so nothing is put into the spool again while it is removed
+        shutil.rmtree(spool, ignore_errors=True)
     os._exit(0)
 
 
