@@ -1,6 +1,7 @@
 """Each module imports only from lower floors, or without circles from its own folder; plugins import `forensics.plugin` alone."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,10 @@ def test_a_module_imports_from_lower_floors_only(path: Path) -> None:
 def test_a_plugin_imports_of_ours_the_contract_alone(path: Path) -> None:
     allowed = {"forensics.plugin", *{"known_hash.py": {"forensics.hashset"}, "rule_match.py": {"forensics.rules"}}.get(path.name, set())}
     assert {".".join(name.split(".")[:2]) for name in imports(path)} <= allowed
+
+
+def test_every_folder_of_modules_is_shipped() -> None:
+    """`pyproject.toml` names the packages, since two of them lie elsewhere in the checkout."""
+    named = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "forensics").rglob("__init__.py")}
+    assert folders <= named
