@@ -12,6 +12,7 @@ from forensics import __version__, custody, index, report, validation
 from forensics.case import Case, missing_fields, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
+from forensics.cli.keys import key_option, keys_of
 from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
 from forensics.engine.mortal import end_with_parent
@@ -24,6 +25,7 @@ def _examine_options(command: Any) -> Any:
     for option in (
         click.option("--rules", multiple=True, type=click.Path(exists=True), help="YARA rules: a file or a folder; any number of times."),
         click.option("--hash-set", "hash_sets", multiple=True, help="Known digests, as good:FILE or bad:FILE; any number of times."),
+        key_option,
         click.option("--skip-known", is_flag=True, help="Do not offer known-good content (by SHA-256) to the plugins."),
         click.option("--scope", "scopes", multiple=True, help="What the authority allows: path=GLOB, kind=MIME, since=DATE, until=DATE."),
         click.option(
@@ -69,6 +71,7 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
         scope=stated if stated != Scope() else case.scope,
         skip_known=given["skip_known"],
         cluster=_cluster(given["cluster"], given["cluster_tls"]),
+        keys=keys_of(given["keys"]),
     )
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from forensics.cli.console import FAULTS, json_option, progress, say
+from forensics.cli.keys import key_option, keys_of
 from forensics.engine import look, run
 from forensics.errors import UsageError
-from forensics.evidence.keys import Keys, parse
 from forensics.location import Location, escape
 from forensics.model import ImageDigest, LayerInfo
 
@@ -19,20 +19,14 @@ _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256"}
 
 @click.command()
 @click.argument("image", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="[LAYER=]KIND:SECRET",
-    help="What opens a locked layer: password:SECRET, recovery:SECRET or file:PATH; with LAYER=, for that layer only. Any number of times.",
-)
+@key_option
 @json_option
 def inspect(image: Path, keys: tuple[str, ...], as_json: bool) -> None:
     """Show what an image holds: format, volumes, file systems, encryption, snapshots, damage, stored digests.
 
     Nothing is read but what tells the layers apart; `verify-image` reads it all.
     """
-    looked = look.look(image, Keys(tuple(map(parse, keys))))
+    looked = look.look(image, keys_of(keys))
     if as_json:
         say({"inspected": looked})
         return

@@ -1,6 +1,6 @@
 """`records`, `search`, `why`, `extract`, `compare`: questions to a case that has been examined."""
 
-import os
+import shutil
 import sys
 from datetime import datetime
 from itertools import islice
@@ -12,9 +12,9 @@ import msgspec
 from forensics import index
 from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
-from forensics.engine import content, run
+from forensics.cli.keys import key_option, keys_of
+from forensics.engine import extraction, run
 from forensics.errors import CaseError, UsageError
-from forensics.evidence.layers import open_exhibit
 from forensics.export import csv
 from forensics.glob import matches
 from forensics.location import Location, escape, printable
@@ -146,34 +146,29 @@ def why(location: str, folder: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("location")
 @case_option
+@key_option
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write it (default: the case's extracted folder).")
-def extract(location: str, folder: Path, output: Path | None) -> None:
-    """Write the content at LOCATION to a file, and check it against its digest."""
+def extract(location: str, folder: Path, keys: tuple[str, ...], output: Path | None) -> None:
+    """Write the content at LOCATION to a file, and check it against its digest; also of a file inside another."""
     case = _open(folder)
     with index.open_index(case.index_path) as found:
         entry = _one(found, location)
-    if entry.digests is None:
-        raise CaseError(f"{location}: was not read ({entry.reason or 'it has no content'}), so there is nothing to extract")
-    place = Location.parse(entry.entry.location)
-    image = next(exhibit.image for exhibit in case.exhibits() if exhibit.exhibit_id == place.exhibit)
-    opened = open_exhibit(place.exhibit, Path(image))
-    layer = str(Location(place.exhibit, place.layers))
-    system = next(each for each in opened.file_systems if each.info.location == layer)
-    target = output or case.extracted / entry.digests.sha256[:2] / entry.digests.sha256
+        if entry.digests is None:
+            raise CaseError(f"{location}: was not read ({entry.reason or 'it has no content'}), so there is nothing to extract")
+        containers = frozenset(plugin.name for one in found.runs() for plugin in one.plugins if plugin.kind == "container")
+        base, through = extraction.path_to(Location.parse(entry.entry.location), containers)
+        outermost = _one(found, str(base))
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already; name another file")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    spool = target.parent / f".extract-{os.getpid()}"
-    spool.mkdir()
-    try:
-        digests, _, read = content.read(system.open(place), entry.entry.size, entry.entry.holes, spool, keep=True)
-        if digests.sha256 != entry.digests.sha256:
-            raise CaseError(f"{location}: reads differently now ({digests.sha256}) than when it was examined ({entry.digests.sha256})")
-        os.replace(read.path("content"), target)
-        read.close()
-    finally:
-        spool.rmdir()
-    click.echo(f"{escape(str(target))}: {entry.entry.size} bytes, SHA-256 {digests.sha256}, as examined")
+    options = run.Options(plugin_options=case.plugin_options, keys=keys_of(keys))
+    digest, size = run.extract(case, extraction.Wanted(outermost.entry, through), options)
+    if digest != entry.digests.sha256:
+        raise CaseError(f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256})")
+    target = case.extracted / digest[:2] / digest
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(target, output)
+    click.echo(f"{escape(str(output or target))}: {size} bytes, SHA-256 {digest}, as examined")
 
 
 def _run_at(folder: Path, text: str) -> tuple[Case, str]:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics import segment
-from forensics.engine import analysis, measure, plan, sandbox
+from forensics.engine import analysis, extraction, measure, plan, sandbox
 from forensics.engine.keep import Keeper
 from forensics.engine.mortal import end_with_parent
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
@@ -80,6 +80,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
     deaths: tuple[Death, ...] = ()
     unit: msgspec.Raw = msgspec.Raw(b"null")
     sizes: dict[str, tuple[int, ...]] = {}
+    wanted: extraction.Wanted | None = None
 
 
 _task = msgspec.json.Decoder(Task).decode
@@ -173,6 +174,8 @@ class _Service:
         """Open, measure or walk an exhibit."""
         if task.what == "open":
             yield from self._open(task.exhibit)
+        elif task.wanted is not None:
+            yield b"J", msgspec.json.encode(self._extracted(task.exhibit, task.wanted))
         elif task.what == "measure":
             if task.phase == "after":
                 self._opened.pop(task.exhibit, None)  # what lies there now is measured, and not what this child holds open
@@ -188,6 +191,14 @@ class _Service:
             walk = self._signs(task.exhibit, self._exhibit(task.exhibit).file_systems[task.file_system].walk())
             for item in plan.units(task.exhibit, task.file_system, walk, FEW if task.start else plan.WINDOW):
                 yield (b"L", DONE.pack(0, 0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
+
+    def _extracted(self, exhibit: str, wanted: extraction.Wanted) -> tuple[str, int]:
+        """Put a file's content among the attachments, under its digest."""
+        held = self._folder / "attachments" / ".extracted"
+        tools, _ = self._equip()
+        digest, size = extraction.extract(self._exhibit(exhibit), tools, wanted, self._folder, held)
+        held.rename(held.with_name(digest))
+        return digest, size
 
     def _sign(self, exhibit: str) -> None:
         """A sign of life from where no file is in hand: from now on the limits count anew."""
@@ -227,7 +238,7 @@ class _Service:
 
     def _exhibit(self, exhibit: str) -> Opened:
         if exhibit not in self._opened:
-            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]))
+            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]), keys=self._setup.keys)
         return self._opened[exhibit]
 
     def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from forensics.digest import StreamDigests
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import Stream
-from forensics.model import Digests
+from forensics.model import Digests as Digests
 
 CHUNK = 1 << 20
 IN_MEMORY = 16 << 20  # larger content goes to the spool

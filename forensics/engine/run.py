@@ -23,12 +23,14 @@ from forensics.engine import alike, plan, wire
 from forensics.engine.child import Described, OpenedInfo, Task
 from forensics.engine.cluster import Cluster
 from forensics.engine.crew import Crew, Job
+from forensics.engine.extraction import Wanted
 from forensics.engine.item import entry_of
-from forensics.engine.reach import Where
+from forensics.engine.reach import Where, open_air
 from forensics.engine.setup import READING, Limits, Setup
 from forensics.errors import CaseError, EvidenceError, UsageError
+from forensics.evidence.keys import NAMES, Keys
 from forensics.filetype import libmagic_version
-from forensics.location import escape
+from forensics.location import Location, escape
 from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
 
 LIBRARIES = (
@@ -50,6 +52,7 @@ class Options(Struct, frozen=True, kw_only=True):
     skip_known: bool = False
     limits: Limits = Limits()
     cluster: Where | None = None
+    keys: Keys = Keys()
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -130,6 +133,8 @@ def _cluster(
     """The workers of the cluster that `options` name, each compared with this machine; `None` where they name none."""
     if options.cluster is None:
         return contextlib.nullcontext()
+    if options.keys.keys and open_air(options.cluster):
+        raise UsageError("keys would cross the network in the clear; name a scheduler with --cluster tls://... and --cluster-tls")
     told = wire.told(_setup(images, options, spool), options.limits, case.extracted, os.environ.get(VARIABLE, ""))
     return Cluster(options.cluster, told, alike.likeness(described, images, tool_digest(), libraries()), notice)
 
@@ -160,7 +165,26 @@ def _setup(images: dict[str, str], options: Options, spool: Path) -> Setup:
         cache=str(_cache(spool)),
         scope=options.scope,
         skip_known=options.skip_known,
+        keys=options.keys,
     )
+
+
+def _keys_given(keys: Keys) -> dict[str, Value]:
+    """What is said of keys in a run: for which layers of which kind, and nothing of the secret."""
+    return {"keys": [f"{key.layer}: {NAMES[key.kind]}" for key in keys.keys]} if keys.keys else {}
+
+
+def extract(case: Case, wanted: Wanted, options: Options) -> tuple[str, int]:
+    """Put a file's content into the case's `extracted` folder, in a child. Its SHA-256 and bytes. Raises EvidenceError, EngineError."""
+    exhibit = Location.parse(wanted.base.location).exhibit
+    images = {each.exhibit_id: each.image for each in case.exhibits() if each.exhibit_id == exhibit}
+    spool = case.folder / f"spool-{os.getpid()}"
+    with _folder(spool), Crew(_setup(images, options, spool), options.limits, 1, case.extracted) as crew:
+        job = Job(Task("extract", exhibit, wanted=wanted))
+        crew.work([job], _nothing)
+        if job.failure or job.answer is None:
+            raise EvidenceError(f"{wanted.base.location}: {job.failure or 'the process that read it ended'}")
+        return msgspec.json.decode(job.answer, type=tuple[str, int])
 
 
 def _cache(spool: Path) -> Path:
@@ -210,7 +234,7 @@ def _begin(
         libraries=libraries(),
         plugins=tuple(plugin for plugin in described.plugins),
         scope=options.scope,
-        options={"skip_known": options.skip_known},
+        options={"skip_known": options.skip_known, **_keys_given(options.keys)},
     )
     runs = case.runs()
     if runs and not (case.run_folder(runs[-1]) / "complete").exists():
@@ -479,7 +503,7 @@ class _Run:
         index.conclude_run(case.index_path, info.run)
         with index.open_index(case.index_path, info.run) as found:
             digest, limited, unchanged = found.run_digest(info.run), found.limited(info.run), found.checks()
-            faults = found.fault_count()
+            entries, faults = found.entry_count(), found.fault_count()
         segments = {path.name: segment.digest(path) for path in sorted(self._segments.glob("*.jsonl.zst"))}
         custody.append(
             case.folder,
@@ -502,7 +526,7 @@ class _Run:
         return Outcome(
             run=info.run,
             digest=digest,
-            entries=self._entries_total,
+            entries=entries,
             faults=faults,
             resumed=self._resumed,
             unchanged=unchanged,

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from forensics.evidence.keys import Keys
 from forensics.model import Scope, Value
 
 NO_ENTRY = -1  # the place of what is outside any file in `Status.entry`: opening, measuring, walking
@@ -42,6 +43,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """Everything that a child needs to know: the exhibits' images, where plugins lie, their options, the scope, where it may write.
 
     `cache` is a folder in which plugins keep what they prepared for the next process and the next run, written before evidence is read.
+    `keys` open locked layers; a setup travels over pipes alone, and is written nowhere.
     """
 
     exhibits: dict[str, str]
@@ -54,6 +56,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     cache: str = ""
     scope: Scope = Scope()
     skip_known: bool = False
+    keys: Keys = Keys()
 
 
 encode = msgspec.json.encode

@@ -69,7 +69,7 @@ def read(
         yield Examined(entry=entry)
         return
     within()
-    for got in guarded(lambda: [_content(member, expansion.bytes_left, folder)]):
+    for got in guarded(lambda: [in_container(member, expansion.bytes_left, folder)]):
         if isinstance(got, Failure):
             yield Fault(location=entry.location, kind=got.kind, plugin=plugin, message=got.message)
             yield Examined(entry=entry, outcome="failed", reason=f"could not be read: {got.kind}")
@@ -92,6 +92,7 @@ def read(
         )
 
 
-def _content(member: Member, limit: int, folder: Path) -> tuple[int, Digests, bytes, contents.Content]:
+def in_container(member: Member, limit: int, folder: Path) -> tuple[int, Digests, bytes, contents.Content]:
+    """Size, digests, beginning and content of a member. Raises LimitExceeded past `limit` bytes, and whatever its container raises."""
     with member.open() as stream:
         return contents.read_member(stream, limit, folder)

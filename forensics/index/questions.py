@@ -118,6 +118,9 @@ class Index:
         sql = f"SELECT line FROM faults WHERE part IN ({self._parts}){where} ORDER BY location, plugin, kind, line"  # noqa: S608
         return (decode(line) for line in self._lines(sql, values, limit))
 
+    def entry_count(self) -> int:
+        return int(self._sql.execute(f"SELECT COUNT(*) FROM entries WHERE part IN ({self._parts})").fetchone()[0])  # noqa: S608
+
     def fault_count(self) -> int:
         return int(self._sql.execute(f"SELECT COUNT(*) FROM faults WHERE part IN ({self._parts})").fetchone()[0])  # noqa: S608
 
