@@ -272,3 +272,18 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) -> None:
     for command in commands:
         done = subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def test_rules_that_do_not_compile_are_named_before_the_work_begins(tmp_path: Path) -> None:
+    (tmp_path / "bad.yar").write_text("rule broken { condition: nothing_known }")
+    (tmp_path / "good.yar").write_text('rule good { strings: $a = "hello" condition: $a }')
+    (tmp_path / "exhibit.txt").write_text("hello")
+    done = CliRunner().invoke(
+        cli, ["process", str(tmp_path / "exhibit.txt"), "--case", str(tmp_path / "case"), "--rules", str(tmp_path), "--no-input"]
+    )
+    assert "rule-match: not compiled: bad.yar" in done.stderr
+    assert "nothing_known" in done.stderr
+    found = [
+        json.loads(line) for line in run("records", "--case", str(tmp_path / "case"), "--kind", "rule-match", "--json").output.splitlines()
+    ]
+    assert [record["finding"]["data"]["rule"] for record in found] == ["good"]

@@ -41,6 +41,9 @@ LIBRARIES = (
 NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
 
 
+NOTICES = 20  # rules and plugins that are named on the terminal
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster."""
 
@@ -122,9 +125,20 @@ def examine(
         images = {exhibit.exhibit_id: exhibit.image for exhibit in exhibits}
         with Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew:
             described = _described(crew)
+            _warn(described, notice)
             with _cluster(case, images, options, described, spool, notice) as cluster:
                 info, resumed = _begin(case, exhibits, options, described, by, clock)
                 return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster).go()
+
+
+def _warn(described: Described, notice: Callable[[str], None]) -> None:
+    """Tell the examiner, before the work begins, what will not be looked for: rules that do not compile, plugins that do not load."""
+    wrong = [f"{plugin.name}: {note}" for plugin in described.plugins for note in plugin.notes if note.startswith("not compiled")]
+    wrong += [f"not loaded: {fault.location}: {fault.message}" for fault in described.faults]
+    for text in wrong[:NOTICES]:
+        notice(text)
+    if len(wrong) > NOTICES:
+        notice(f"{len(wrong) - NOTICES} more rules or plugins are not used; the report names each")
 
 
 def _cluster(

@@ -14,7 +14,7 @@ from forensics.glob import matches, mime_matches
 from forensics.model import Fault, PluginInfo, Value
 from forensics.plugin import Plugin, Prepared
 
-NOTHING_TO_DO = "it was given nothing to look for"
+NOTHING_TO_DO = "it was given nothing that it could look for"
 
 
 class Tool(Struct, frozen=True):

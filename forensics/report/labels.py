@@ -116,7 +116,7 @@ LABELS: dict[str, dict[str, str]] = {
         "it asks for allocated files only": N_("the plugin asks for allocated files only"),
         "known-good content": N_("known-good content"),
         "it ended the process that it ran in": N_("the plugin ended the process that it ran in"),
-        "it was given nothing to look for": N_("the plugin was given nothing to look for"),
+        "it was given nothing that it could look for": N_("the plugin was given nothing that it could look for"),
         "nothing says any more how large its content was, and where it lay": N_(
             "nothing says any more how large its content was, and where it lay"
         ),
