@@ -275,7 +275,7 @@ def test_an_exhibit_that_segfaults_its_reader_is_named_and_the_others_are_examin
     # loading a plugin runs its file, in every child: the reader of the one exhibit is replaced there
     replaced = (
         "import forensics.engine.child as child\nreader = child.open_exhibit\n"
-        "child.open_exhibit = lambda name, path: ctypes.string_at(0) if name == '2' else reader(name, path)\n"
+        "child.open_exhibit = lambda name, path, **options: ctypes.string_at(0) if name == '2' else reader(name, path, **options)\n"
     )
     write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
     found = found_in(tmp_path / "case", examine(tmp_path / "case", [good, bad], tmp_path / "plugins", children=2))
@@ -288,7 +288,7 @@ def test_an_exhibit_that_segfaults_its_reader_is_named_and_the_others_are_examin
 
 
 def test_an_exhibit_that_no_reader_survives_ends_with_exit_code_1(tmp_path: Path) -> None:
-    replaced = "import forensics.engine.child as child\nchild.open_exhibit = lambda name, path: ctypes.string_at(0)\n"
+    replaced = "import forensics.engine.child as child\nchild.open_exhibit = lambda name, path, **options: ctypes.string_at(0)\n"
     write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
     (tmp_path / "exhibit.txt").write_text("x")
     plugins = ["--plugins", str(tmp_path / "plugins"), "--plugin", "harmless"]
