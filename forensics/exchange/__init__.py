@@ -1,0 +1,1 @@
+"""What a partner state can verify: sealing, disclosing, receiving, acknowledging."""

@@ -1,0 +1,1 @@
+"""What people add to the records: confirmed or rejected, categories, notes, labels, persons."""

@@ -1,0 +1,1 @@
+"""Keys, certificates, signatures, time stamps and the roots that are trusted."""
