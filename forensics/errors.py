@@ -16,6 +16,11 @@
     │   ├── CaseTooNew              it was written by a newer version
     │   └── Interrupted             the run was ended before it was complete; it can be resumed
     ├── CustodyBroken               the custody log, or what it vouches for, does not verify
+    ├── SigningError                a key, a passphrase, a certificate or the trust list cannot be used
+    │   └── SignatureInvalid        a signature or a time stamp does not hold (`reason` says why)
+    ├── PackageInvalid              a package from a partner does not verify
+    ├── NotDisclosable              it may not leave the house
+    │   └── NotReviewed             because nobody has decided about it yet
     ├── UsageError                  an option or a value from a person cannot be used
     └── EngineError                 a child process or the machine failed in a way that ends the run
 
@@ -85,6 +90,30 @@ class Interrupted(CaseError):
 
 class CustodyBroken(ForensicsError):
     """The custody log, or what it vouches for, does not verify."""
+
+
+class SigningError(ForensicsError):
+    """A key, a passphrase, a certificate or the trust list cannot be used."""
+
+
+class SignatureInvalid(SigningError):
+    """A signature or a time stamp does not hold; `reason` is one word from `signing.reasons.Reason`, the message is the sentence."""
+
+    def __init__(self, message: str, reason: str = "structure") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PackageInvalid(ForensicsError):
+    """A package from a partner does not verify."""
+
+
+class NotDisclosable(ForensicsError):
+    """It may not leave the house."""
+
+
+class NotReviewed(NotDisclosable):
+    """It may not leave the house, because nobody has decided about it yet."""
 
 
 class UsageError(ForensicsError):
