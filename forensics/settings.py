@@ -19,7 +19,7 @@ from tomlkit.items import Table
 from forensics.errors import CaseError, CaseTooNew, UsageError
 from forensics.model import Authority, CaseInfo, Scope, Value
 
-FORMAT = 1
+FORMAT = 2
 REQUIRED = "needed before anything can be sealed"
 # Field, whether a seal needs it, and what it is: after ISO/IEC 27037, 27042 and 27043, and the ASEAN MLAT (2004), Articles 6 and 24.
 CASE_FIELDS: dict[str, tuple[bool, str]] = {
@@ -193,6 +193,11 @@ def parse(text: str, source: str = "case.toml") -> Settings:
         raise CaseError(f"{source}{_line(text, 'format')}: format is {version!r}, not a number; this version writes format = {FORMAT}")
     if version > FORMAT:
         raise CaseTooNew(f"{source}: the case has format {version}, this version reads up to {FORMAT}; use a newer version of forensics")
+    if version < FORMAT:
+        raise CaseError(
+            f"{source}: the case has format {version}, whose custody log this version does not read (it reads format {FORMAT}); "
+            "open it with the version of forensics that made it, or receive its exhibits into a new case"
+        )
     case = _taken(document, "case", dict, {}, text, source)
     authority = _taken(case, "case.legal_authority", dict, {}, text, source)
     scope = _taken(document, "scope", dict, {}, text, source)

@@ -118,19 +118,19 @@ def test_other_folder_is_not_a_case(tmp_path: Path) -> None:
 
 def test_case_of_a_newer_version_is_refused(made: case.Case) -> None:
     path = made.folder / "case.toml"
-    path.write_text(path.read_text().replace("format = 1", "format = 2"))
+    path.write_text(path.read_text().replace("format = 2", "format = 3"))
     with pytest.raises(CaseTooNew, match="use a newer version"):
         case.open_case(made.folder)
 
 
 def test_damaged_case_toml_is_named_with_its_line(made: case.Case) -> None:
-    (made.folder / "case.toml").write_text("format = 1\n[case]\nagency = 'x\n")
+    (made.folder / "case.toml").write_text("format = 2\n[case]\nagency = 'x\n")
     with pytest.raises(CaseError, match=r"case\.toml: is damaged: .* line 3"):
         case.open_case(made.folder)
 
 
 def test_case_toml_that_is_not_utf8_is_named_with_its_line(made: case.Case) -> None:
-    (made.folder / "case.toml").write_bytes(b"format = 1\n# \xff\n")
+    (made.folder / "case.toml").write_bytes(b"format = 2\n# \xff\n")
     with pytest.raises(CaseError, match=r"line 2: byte 0xff is not UTF-8"):
         case.open_case(made.folder)
 
@@ -415,5 +415,5 @@ def test_extracted_files_match_their_names(made: case.Case) -> None:
 def test_changed_custody_log_fails_the_check(made: case.Case) -> None:
     examined(made)
     path = made.folder / "custody.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"A-123", b"A-124"))
+    path.write_bytes(path.read_bytes().replace(b"\"created\"", b"\"verified\""))
     assert case.check(made) == ["custody.jsonl, line 2: does not carry the digest of line 1: that line was changed, or this one was"]

@@ -71,7 +71,7 @@ def test_a_case_in_use_is_refused_naming_its_holder(tmp_path: Path) -> None:
 def test_a_case_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     case = cases.create(tmp_path / "case")
     settings = case.folder / "case.toml"
-    settings.write_text(settings.read_text().replace("format = 1", "format = 99"))
+    settings.write_text(settings.read_text().replace("format = 2", "format = 99"))
     done = forensics("case", "show", "--case", str(case.folder))
     assert (done.returncode, b"99" in done.stderr) == (1, True)
 

@@ -29,14 +29,14 @@ def test_every_field_of_the_template_has_a_comment() -> None:
 
 def test_scope_and_plugin_options_are_read() -> None:
     settings = parse(
-        'format = 1\n[scope]\npaths = ["/Users/**"]\nsince = 2025-01-01\n[plugins.rule-match]\nrules = ["a", "b"]\ntimeout = 5\nx = true\n'
+        'format = 2\n[scope]\npaths = ["/Users/**"]\nsince = 2025-01-01\n[plugins.rule-match]\nrules = ["a", "b"]\ntimeout = 5\nx = true\n'
     )
     assert settings.scope == Scope(paths=("/Users/**",), since="2025-01-01")
     assert settings.plugins == {"rule-match": {"rules": ["a", "b"], "timeout": 5, "x": True}}
 
 
 def test_empty_texts_are_fields_that_nobody_filled_in() -> None:
-    assert parse('format = 1\n[case]\nagency = ""\n').info.agency is None
+    assert parse('format = 2\n[case]\nagency = ""\n').info.agency is None
 
 
 def test_set_value_keeps_comments_and_edits_of_people() -> None:
@@ -66,7 +66,7 @@ def test_plugin_option_is_set_where_there_was_no_table() -> None:
     assert parse(changed(template(INFO), {"plugins.rule-match.rules": ("/rules",)})).plugins == {"rule-match": {"rules": ["/rules"]}}
 
 
-@pytest.mark.parametrize(("name", "value"), [("case.shoe_size", "44"), ("agency", "x"), ("case", "x"), ("format", 2), ("plugins.x", "y")])
+@pytest.mark.parametrize(("name", "value"), [("case.shoe_size", "44"), ("agency", "x"), ("case", "x"), ("format", 3), ("plugins.x", "y")])
 def test_unknown_name_is_refused(name: str, value: str) -> None:
     with pytest.raises(UsageError, match="is not a field of a case"):
         changed(template(INFO), {name: value})
@@ -83,22 +83,22 @@ def test_value_that_does_not_fit_is_refused(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("format = 1\n[case\n", r"case\.toml: is damaged: .* line 2 col"),
-        ('format = 1\n[case]\nagency = "x', r"case\.toml: is damaged: .* line 3 col"),
+        ("format = 2\n[case\n", r"case\.toml: is damaged: .* line 2 col"),
+        ('format = 2\n[case]\nagency = "x', r"case\.toml: is damaged: .* line 3 col"),
         ("", "format is None"),
         ('format = "1"\n', r"line 1: format is '1'"),
         ("format = true\n", "format is True"),
-        ("format = 1\n[case]\nagency = 7\n", r"line 3: case\.agency is a text in quotation marks, not 7"),
-        ('format = 1\n[case]\nofficer = "x"\n', r"line 3: case\.officer is not a field; the fields are: case_id, "),
-        ('format = 1\n[case]\nopened_at = "soon"\n', r"line 3: case\.opened_at is a date such as 2026-03-01, not 'soon'"),
-        ('format = 1\n[case]\nrequested_questions = "x"\n', r"line 3: case\.requested_questions is a list of texts"),
-        ('format = 1\n[case.legal_authority]\nkind = "x"\n', r"line 3: case\.legal_authority\.kind is not a field"),
-        ("format = 1\ncase = 3\n", r"line 2: case is a table, written \[case\]"),
-        ("format = 1\n[plugins]\nx = 1\n", r"line 3: plugins\.x is a table"),
-        ("format = 1\n[plugins.x]\ny = {a = 1}\n", r"line 3: option y of plugin x"),
-        ('format = 1\nlanguages = ["../x"]\n', r"line 2: '\.\./x' is not the code of a language"),
-        ("format = 1\na = " + "[" * 5000, "is damaged"),
-        ("format = 1\n\0", "is damaged"),
+        ("format = 2\n[case]\nagency = 7\n", r"line 3: case\.agency is a text in quotation marks, not 7"),
+        ('format = 2\n[case]\nofficer = "x"\n', r"line 3: case\.officer is not a field; the fields are: case_id, "),
+        ('format = 2\n[case]\nopened_at = "soon"\n', r"line 3: case\.opened_at is a date such as 2026-03-01, not 'soon'"),
+        ('format = 2\n[case]\nrequested_questions = "x"\n', r"line 3: case\.requested_questions is a list of texts"),
+        ('format = 2\n[case.legal_authority]\nkind = "x"\n', r"line 3: case\.legal_authority\.kind is not a field"),
+        ("format = 2\ncase = 3\n", r"line 2: case is a table, written \[case\]"),
+        ("format = 2\n[plugins]\nx = 1\n", r"line 3: plugins\.x is a table"),
+        ("format = 2\n[plugins.x]\ny = {a = 1}\n", r"line 3: option y of plugin x"),
+        ('format = 2\nlanguages = ["../x"]\n', r"line 2: '\.\./x' is not the code of a language"),
+        ("format = 2\na = " + "[" * 5000, "is damaged"),
+        ("format = 2\n\0", "is damaged"),
     ],
 )
 def test_text_that_cannot_be_used_is_named_with_its_line(text: str, said: str) -> None:
@@ -107,8 +107,13 @@ def test_text_that_cannot_be_used_is_named_with_its_line(text: str, said: str) -
 
 
 def test_newer_format_is_refused_by_name() -> None:
-    with pytest.raises(CaseTooNew, match="has format 2, this version reads up to 1"):
-        parse("format = 2\n[something.new]\n")
+    with pytest.raises(CaseTooNew, match="has format 3, this version reads up to 2"):
+        parse("format = 3\n[something.new]\n")
+
+
+def test_older_format_is_refused_by_name() -> None:
+    with pytest.raises(CaseError, match="has format 1, whose custody log this version does not read"):
+        parse("format = 1\n")
 
 
 def test_what_was_asked_for_is_kept_and_can_be_taken_out_by_hand() -> None:

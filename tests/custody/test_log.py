@@ -42,8 +42,6 @@ def test_line_is_canonical_json_and_carries_the_digest_of_the_line_before(tmp_pa
         "at": "2026-03-01T08:02:00.000Z",
         "clock": "system clock",
         "event": "created",
-        "object": "object 2",
-        "by": None,
         "prev": "",
         "body_sha256": "",
     }
@@ -52,7 +50,7 @@ def test_line_is_canonical_json_and_carries_the_digest_of_the_line_before(tmp_pa
 def test_body_is_salted_and_named_by_its_digest(tmp_path: Path) -> None:
     line = custody.append(tmp_path, "created", object="case", body={"name": "Réf"}, at=AT, salt=SALT)
     content = (tmp_path / "custody" / "bodies" / f"{line.body_sha256}.json").read_bytes()
-    assert content == '{"body":{"name":"Réf"},"salt":"000102030405060708090a0b0c0d0e0f"}'.encode()
+    assert content == '{"body":{"name":"Réf"},"by":null,"object":"case","salt":"000102030405060708090a0b0c0d0e0f"}'.encode()
     assert hashlib.sha256(content).hexdigest() == line.body_sha256
 
 
@@ -81,7 +79,7 @@ def test_head_is_number_and_digest_of_the_last_line(tmp_path: Path) -> None:
 
 def test_changed_line_is_named(tmp_path: Path) -> None:
     fill(tmp_path)
-    rewrite(tmp_path, lambda lines: [lines[0], lines[1].replace(b"object 2", b"object X"), *lines[2:]])
+    rewrite(tmp_path, lambda lines: [lines[0], lines[1].replace(b"T08:02", b"T08:01"), *lines[2:]])
     assert custody.verify(tmp_path) == [
         "custody.jsonl, line 3: does not carry the digest of line 2: that line was changed, or this one was"
     ]
@@ -101,7 +99,7 @@ def test_dropped_first_line_is_named(tmp_path: Path) -> None:
 
 def test_inserted_line_is_named(tmp_path: Path) -> None:
     fill(tmp_path)
-    rewrite(tmp_path, lambda lines: [*lines[:3], lines[1].replace(b"object 2", b"forged"), *lines[3:]])
+    rewrite(tmp_path, lambda lines: [*lines[:3], lines[1].replace(b"created", b"verified"), *lines[3:]])
     problems = custody.verify(tmp_path)
     assert problems[0] == "custody.jsonl, line 4: carries number 2 after number 3: it was inserted or moved"
 
@@ -146,7 +144,7 @@ def test_cut_tail_shows_against_a_stated_head(tmp_path: Path) -> None:
 def test_changed_last_line_shows_against_a_stated_head(tmp_path: Path) -> None:
     fill(tmp_path)
     heads = dict([custody.head(tmp_path)])
-    rewrite(tmp_path, lambda lines: [*lines[:-1], lines[-1].replace(b"object 5", b"object X")])
+    rewrite(tmp_path, lambda lines: [*lines[:-1], lines[-1].replace(b"T08:05", b"T08:06")])
     (problem,) = custody.verify(tmp_path, heads=heads)
     assert "line 5: is not the one that a checkpoint or report states" in problem
 
