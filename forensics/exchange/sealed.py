@@ -1,9 +1,9 @@
 """The forms of a sealed record: one fact a file, salted, in canonical JSON; and the commitments that bind what is not sent.
 
-A record file is ``{"format": "forensics-record/1", "salt": 32 hex, "type": ..., ...}``; its SHA-256 stands in the seal, its name is random. So
-whoever holds the seal and not the record can neither guess the record nor learn anything from its name. A finding carries a commitment to its
-content's SHA-256 under a salt **of its own, which is not the record's** (that one is read with the record); the salts stand in the
-content record, which leaves only together with every finding of that content.
+A record file is ``{"format": "forensics-record/1", "salt": 32 hex, "type": ..., ...}``; its SHA-256 stands in the seal, its name is
+random. So whoever holds the seal and not the record can neither guess the record nor learn anything from its name. A finding carries a
+commitment to its content's SHA-256 under a salt **of its own, which is not the record's** (that one is read with the record); the salts
+stand in the content record, which leaves only together with every finding of that content.
 """
 
 import base64
