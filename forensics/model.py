@@ -414,7 +414,10 @@ class PluginInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One examination: exhibits, tool, libraries, plugins, options, environment (ISO/IEC 27042). `run.json` of the run's folder."""
+    """One examination: exhibits, tool, libraries, plugins, options, environment (ISO/IEC 27042). `run.json` of the run's folder.
+
+    `built_on` names, by exhibit, the earlier run whose results are kept where nothing changed that they depend on.
+    """
 
     run: str
     exhibits: tuple[str, ...]
@@ -426,6 +429,7 @@ class RunInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: Scope = Scope()
     options: dict[str, Value] = {}
     environment: dict[str, str] = {}
+    built_on: dict[str, str] = {}
 
 
 def to_builtins(value: object) -> object:

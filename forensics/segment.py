@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import msgspec
 import zstandard
@@ -83,16 +84,22 @@ def encode(line: Line) -> bytes:
 
 def raw_lines(path: Path) -> Iterator[bytes]:
     """The lines of a segment as bytes, without newlines. Raises CustodyBroken where the file is damaged."""
+    with open(path, "rb") as file:
+        yield from lines_of(file, str(path))
+
+
+def lines_of(content: BinaryIO | bytes, name: str = "a unit") -> Iterator[bytes]:
+    """The lines of a segment that is open or in memory; `name` is what an error calls it. Raises CustodyBroken where it is damaged."""
     rest = b""
     try:
-        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        with zstandard.ZstdDecompressor().stream_reader(content) as stream:
             while chunk := stream.read(1 << 20):
                 *whole, rest = (rest + chunk).split(b"\n")
                 yield from whole
     except zstandard.ZstdError as error:
-        raise CustodyBroken(f"{path}: the segment cannot be decompressed ({error}); restore it from a copy or examine again") from error
+        raise CustodyBroken(f"{name}: the segment cannot be decompressed ({error}); restore it from a copy or examine again") from error
     if rest:
-        raise CustodyBroken(f"{path}: the segment ends in the middle of a line; restore it from a copy or examine again")
+        raise CustodyBroken(f"{name}: the segment ends in the middle of a line; restore it from a copy or examine again")
 
 
 def decoded(raw: bytes, path: Path) -> Line:

@@ -33,6 +33,7 @@ def _examine_options(command: Any) -> Any:
         ),
         click.option("--plugin", "names", multiple=True, help="Run this plugin only; any number of times."),
         click.option("--children", type=click.IntRange(1, 64), help="Processes that read at the same time (default: one a core)."),
+        click.option("--again", is_flag=True, help="Examine everything anew, though an earlier run did the same."),
         click.option("--cluster", help="Examine on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N for N workers here."),
         click.option("--cluster-tls", type=click.Path(path_type=Path), help="TOML file with ca, cert and key, for tls:// addresses."),
     ):
@@ -72,6 +73,7 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
         skip_known=given["skip_known"],
         cluster=_cluster(given["cluster"], given["cluster_tls"]),
         keys=keys_of(given["keys"]),
+        again=given["again"],
     )
 
 
@@ -95,6 +97,8 @@ def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], b
     click.echo(f"{outcome.run}: {outcome.entries} entries examined, {outcome.faults} faults; digest {outcome.digest}")
     if outcome.resumed:
         click.echo("  it was interrupted before, and went on from where it was")
+    for exhibit, earlier in sorted(outcome.built_on.items()):
+        click.echo(f"  exhibit {escape(exhibit)}: what {earlier} found and nothing has changed was kept (--again examines everything anew)")
     if outcome.limited:
         click.echo("  a limit of time or memory struck: the run's digest is not comparable with another's")
     for exhibit, same in sorted(outcome.unchanged.items()):

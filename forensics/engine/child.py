@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from forensics import segment
 from forensics.engine import analysis, extraction, measure, plan, sandbox
+from forensics.engine.earlier import Before
 from forensics.engine.keep import Keeper
 from forensics.engine.mortal import end_with_parent
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
@@ -67,7 +68,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
 
     `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1 where a walk is done again;
     `skip` how many files inside that entry are done; `again` is set where a child died of the unit before. `sizes` are the bytes of the
-    files of each exhibit's image, as they were when it was first opened.
+    files of each exhibit's image, as they were when it was first opened. `before` is what an earlier run says of the unit.
     """
 
     what: str
@@ -81,6 +82,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
     unit: msgspec.Raw = msgspec.Raw(b"null")
     sizes: dict[str, tuple[int, ...]] = {}
     wanted: extraction.Wanted | None = None
+    before: Before | None = None
 
 
 _task = msgspec.json.Decoder(Task).decode
@@ -265,7 +267,7 @@ class _Service:
         size = read = 0
         last = time.monotonic()
         done = DONE.pack(task.start, task.skip, 0)
-        for piece in self._examiner.examine(unit, opened.file_systems[unit.file_system], task.start, task.skip, deaths):
+        for piece in self._examiner.examine(unit, opened.file_systems[unit.file_system], task.start, task.skip, deaths, task.before):
             waiting.append(piece.lines)
             size, read = size + len(piece.lines), read + piece.size
             done = DONE.pack(piece.entries, piece.members, read)

@@ -19,10 +19,11 @@ from forensics import __version__, custody, index, segment
 from forensics.case import Case
 from forensics.digest import identity, sha256_file
 from forensics.discovery import VARIABLE
-from forensics.engine import alike, plan, wire
+from forensics.engine import alike, earlier, plan, wire
 from forensics.engine.child import Described, OpenedInfo, Task
 from forensics.engine.cluster import Cluster
 from forensics.engine.crew import Crew, Job
+from forensics.engine.earlier import Before, Earlier
 from forensics.engine.extraction import Wanted
 from forensics.engine.item import entry_of
 from forensics.engine.reach import Where, open_air
@@ -45,7 +46,10 @@ NOTICES = 20  # rules and plugins that are named on the terminal
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster."""
+    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster.
+
+    With `again` nothing is kept of earlier runs.
+    """
 
     children: int = 0
     plugin_folders: tuple[str, ...] = ()
@@ -56,6 +60,7 @@ class Options(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     cluster: Where | None = None
     keys: Keys = Keys()
+    again: bool = False
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -81,6 +86,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     unchanged: dict[str, bool]
     limited: bool
     examined_nothing: tuple[str, ...] = ()
+    built_on: dict[str, str] = {}
 
 
 def describe(options: Options, spool: Path) -> Described:
@@ -127,8 +133,8 @@ def examine(
             described = _described(crew)
             _warn(described, notice)
             with _cluster(case, images, options, described, spool, notice) as cluster:
-                info, resumed = _begin(case, exhibits, options, described, by, clock)
-                return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster).go()
+                info, resumed, held = _begin(case, exhibits, options, described, by, clock)
+                return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster, held, notice).go()
 
 
 def _warn(described: Described, notice: Callable[[str], None]) -> None:
@@ -237,8 +243,8 @@ def _begin(
     described: Described,
     by: str | None,
     clock: Callable[[], datetime],
-) -> tuple[RunInfo, bool]:
-    """A new run, or the interrupted one where it is of the same kind."""
+) -> tuple[RunInfo, bool, dict[str, Earlier]]:
+    """A new run, or the interrupted one where it is of the same kind; and by exhibit the earlier runs that it is built on."""
     info = RunInfo(
         run="",
         exhibits=tuple(exhibit.exhibit_id for exhibit in exhibits),
@@ -250,6 +256,9 @@ def _begin(
         scope=options.scope,
         options={"skip_known": options.skip_known, **_keys_given(options.keys)},
     )
+    found = {} if options.again else {each.exhibit_id: earlier.find(case, info, each.exhibit_id) for each in exhibits}
+    held = {exhibit: run for exhibit, run in found.items() if run}
+    info = msgspec.structs.replace(info, built_on={exhibit: run.run for exhibit, run in held.items()})
     runs = case.runs()
     if runs and not (case.run_folder(runs[-1]) / "complete").exists():
         last = msgspec.json.decode((case.run_folder(runs[-1]) / "run.json").read_bytes(), type=RunInfo)
@@ -259,7 +268,7 @@ def _begin(
         if (last.run, "started") not in _said(case, "examined", last.run):
             _started(case, last, by, clock)  # it was ended between the two
         if msgspec.structs.replace(last, run="", started="", environment={}) == info:
-            return last, True
+            return last, True, held
     number = 1 + max((int(run.removeprefix("run-")) for run in runs), default=0)
     info = msgspec.structs.replace(
         info,
@@ -283,12 +292,14 @@ def _begin(
     os.rename(temporary, folder)
     segment.sync_folder(folder.parent)
     _started(case, info, by, clock)
-    return info, False
+    return info, False, held
 
 
 def _started(case: Case, info: RunInfo, by: str | None, clock: Callable[[], datetime]) -> None:
     digest = sha256_file(case.run_folder(info.run) / "run.json")
-    body = {"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": digest}
+    body: dict[str, object] = {"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": digest}
+    if info.built_on:
+        body["built_on"] = info.built_on
     custody.append(case.folder, "examined", object=info.run, body=body, by=by, at=clock())
 
 
@@ -319,10 +330,12 @@ class _Run:
         faults: tuple[Fault, ...],
         resumed: bool,
         cluster: Cluster | None,
+        held: dict[str, Earlier],
+        notice: Callable[[str], None],
     ) -> None:
         self._case, self._info, self._images, self._crew, self._options = case, info, images, crew, options
         self._show, self._by, self._clock, self._plugin_faults, self._resumed = show, by, clock, faults, resumed
-        self._cluster = cluster
+        self._cluster, self._held, self._notice = cluster, held, notice
         self._folder = case.run_folder(info.run)
         self._segments = self._folder / "segments"
         self._phase = "opening"
@@ -338,6 +351,7 @@ class _Run:
         self._plugins()
         systems = self._open()
         self._measure("before")
+        self._compare(systems)
         self._plan(systems)
         self._examine()
         with ThreadPoolExecutor(1) as beside:  # the index needs one core, and nothing that is measured now but its result
@@ -452,12 +466,32 @@ class _Run:
                 at=self._clock(),
             )
 
+    def _compare(self, systems: dict[str, OpenedInfo]) -> None:
+        """Keep nothing of an earlier run whose exhibit had another digest, or opened otherwise."""
+        for number, exhibit in enumerate(self._info.exhibits):
+            if (held := self._held.get(exhibit)) is None:
+                continue
+            now = next((line.image.sha256 for line in segment.read(self._path(f"before-{number}")) if isinstance(line, Measured)), None)
+            if now is None or now != held.sha256() or len(list(held.plans())) != systems[exhibit].file_systems:
+                self._notice(f"exhibit {exhibit}: it is not as it was in {held.run}, so nothing of that is kept")
+                del self._held[exhibit]
+
+    def _copy(self, number: int, held: Earlier) -> None:
+        """The plan of an exhibit as an earlier run wrote it down."""
+        for system, planned, walked in held.plans():
+            units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
+            if not units.exists():
+                segment.write_whole(self._path(f"walk-{number}-{system}"), walked.read_bytes())
+                segment.write_whole(units, planned.read_bytes())
+
     def _plan(self, systems: dict[str, OpenedInfo]) -> None:
         """Walk every file system of every exhibit and write down what is to be read."""
         self._phase = "planning"
         self._entries = self._bytes = self._bytes_total = 0
         jobs = []
         for number, exhibit in enumerate(self._info.exhibits):
+            if exhibit in self._held:
+                self._copy(number, self._held[exhibit])
             for system in range(systems[exhibit].file_systems):
                 units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
                 if not units.exists():
@@ -475,8 +509,13 @@ class _Run:
         """Every unit that has no segment yet."""
         self._phase = "examining"
         self._bytes = self._bytes_total = self._entries = self._entries_total = 0
+        held = {str(number): self._held.get(exhibit) for number, exhibit in enumerate(self._info.exhibits)}
         for name, raw in self._units():
             unit = plan.decode(raw)
+            _, number, rest = name.split("-", 2)
+            run = held[number]
+            if run and run.whole and not self._path(name).exists():
+                segment.write_whole(self._path(name), run.unit(rest).read_bytes())
             self._entries_total += len(unit.entries)
             self._bytes_total += unit.size
             if self._path(name).exists():
@@ -486,7 +525,10 @@ class _Run:
         def jobs() -> Iterator[Job]:
             for name, raw in self._units():
                 if not self._path(name).exists():
-                    yield Job(Task("examine", unit=msgspec.Raw(raw), sizes=self._sizes), self._path(name))
+                    _, number, rest = name.split("-", 2)
+                    run = held[number]
+                    before = Before(run.kept, run.unit(rest).read_bytes()) if run else None
+                    yield Job(Task("examine", unit=msgspec.Raw(raw), sizes=self._sizes, before=before), self._path(name))
 
         (self._cluster or self._crew).work(jobs(), self._moved)
 
@@ -530,6 +572,7 @@ class _Run:
                 "limited": limited,
                 "faults": faults,
                 "segments": segments,
+                **({"kept": {exhibit: self._said_of(run) for exhibit, run in self._held.items()}} if self._held else {}),
                 **({"workers": sorted(self._cluster.took_part)} if self._cluster else {}),
             },
             by=self._by,
@@ -546,7 +589,13 @@ class _Run:
             unchanged=unchanged,
             limited=limited,
             examined_nothing=nothing,
+            built_on={exhibit: run.run for exhibit, run in self._held.items()},
         )
+
+    def _said_of(self, run: Earlier) -> dict[str, object]:
+        """For the custody log: what was kept of which run, and which plugins read on top of it."""
+        readers = [plugin.name for plugin in self._info.plugins if plugin.kind != "analyser"]
+        return {"of": run.run, "plugins": list(run.kept), "read_for": [name for name in readers if name not in run.kept]}
 
 
 def ensure_index(case: Case) -> None:

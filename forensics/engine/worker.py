@@ -1,6 +1,6 @@
 """The child's side of one unit: every entry read once, digested, typed, offered to the plugins; the segment's lines come out."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from forensics import segment
 from forensics.digest import identity
 from forensics.engine import content as contents
-from forensics.engine import unpack
+from forensics.engine import earlier, unpack
 from forensics.engine.guard import Failure, guarded, kind_of
 from forensics.engine.item import Item, place
 from forensics.engine.keep import Keeper, keep
@@ -75,14 +75,34 @@ class Examiner:
         self._done: dict[tuple[str, str, str | None], Verdict] = {}
         self._types: dict[str, str] = {}
         self._deaths: dict[tuple[int, int], Death] = {}
+        self._earlier: earlier.Unit | None = None
+        self._said: earlier.Said | None = None
 
-    def examine(self, unit: Unit, file_system: FileSystem, start: int, skip: int, deaths: dict[tuple[int, int], Death]) -> Iterator[Done]:
-        """The entries from number `start` on, without the lines of the first `skip` files inside that one. Raises OSError (disk full)."""
+    def examine(
+        self,
+        unit: Unit,
+        file_system: FileSystem,
+        start: int,
+        skip: int,
+        deaths: dict[tuple[int, int], Death],
+        before: earlier.Before | None = None,
+    ) -> Iterator[Done]:
+        """The entries from number `start` on, without the lines of the first `skip` files inside that one. Raises OSError (disk full).
+
+        `before` is what an earlier run says of the unit: what holds of that is said again, and not worked out again.
+        """
         self._deaths = deaths
+        self._earlier = earlier.Unit(before, unit) if before else None
+        waiting = list(self._earlier.results) if self._earlier and not (start or skip) else []
         for number in range(start, len(unit.entries)):
             entry = unit.entries[number]
+            self._said = self._earlier.said.get(entry.location) if self._earlier else None
+            if self._earlier and self._said and not self._unspoken(self._said.lines(self._earlier.kept)):
+                waiting += map(segment.encode, self._said.lines(self._earlier.kept))
+                yield Done(number + 1, 0, entry.size, b"".join(waiting))
+                waiting.clear()
+                continue
             expansion = unpack.Expansion(number, entry.size, skip if number == start else 0)
-            waiting: list[bytes] = []
             completed = expansion.completed
             for line in self._entry(number, entry, file_system, expansion):
                 if expansion.completed > completed:
@@ -91,6 +111,27 @@ class Examiner:
                     waiting.clear()
                 waiting.append(segment.encode(line))
             yield Done(number + 1, 0, entry.size, b"".join(waiting))
+            waiting.clear()
+
+    def _unspoken(self, lines: Iterable[Examined | Fault]) -> bool:
+        """Whether a plugin whose word is not kept may be offered one of the files that were read."""
+        return self._earlier is None or any(
+            self._tools.unspoken(line.mime or "", printable(Location.parse(line.entry.location).path), self._earlier.kept)
+            for line in lines
+            if isinstance(line, Examined) and line.outcome == "read"
+        )
+
+    def _kept(self, tool: Tool, item: Item) -> tuple[PluginOutcome, list[Fault], list[Examined | Fault]] | None:
+        """What an earlier run says of this plugin on this file: its outcome, its faults, all that came out of the file."""
+        held = self._earlier and self._earlier.outcome(item.entry.location, item.digests.sha256, tool.plugin.name)
+        if self._earlier is None or not held:
+            return None
+        inside: list[Examined | Fault] = []
+        if tool.plugin.kind == "container":
+            inside = self._said.inside(tool.plugin.name, item.location, self._earlier.kept) if self._said else []
+            if self._unspoken(inside):
+                return None
+        return (*held, inside)
 
     def _entry(self, number: int, entry: Entry, file_system: FileSystem, expansion: unpack.Expansion) -> _Lines:
         if entry.kind in _NO_CONTENT:
@@ -180,6 +221,12 @@ class Examiner:
         def say(outcome: Outcome, reason: str | None, context: str | None = None, findings: int = 0) -> None:
             outcomes.append((tool.number, PluginOutcome(plugin.name, outcome, reason, context, findings)))
 
+        if kept := self._kept(tool, item):
+            outcome, faults, inside = kept
+            if not expansion.done:
+                yield from inside
+            own += faults
+            return outcomes.append((tool.number, outcome))
         if entry.state in ("deleted", "orphan") and not plugin.select.deleted:
             return say("skipped", "it asks for allocated files only")
         if known and "name" not in plugin.needs and plugin.name != "known-hash":

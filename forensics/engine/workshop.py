@@ -59,6 +59,16 @@ class Tools:
             if certain or tool.fits(mime, path, head):
                 yield tool
 
+    def unspoken(self, mime: str, path: str, kept: frozenset[str]) -> bool:
+        """Whether a file of this type and path may be offered to a tool other than `kept`; its beginning is not known."""
+        if mime not in self._by_type:
+            self._by_type[mime] = list(self._candidates(mime))
+        return any(
+            certain or tool.plugin.select.magic or tool.fits(mime, path, b"")
+            for tool, certain in self._by_type[mime]
+            if tool.plugin.name not in kept
+        )
+
     def _candidates(self, mime: str) -> Iterator[tuple[Tool, bool]]:
         """The tools that may take a file of a type, and whether they do whatever its path and beginning."""
         for tool in self._tools:

@@ -1,0 +1,184 @@
+"""What an earlier run says of an exhibit that holds for this one too, so that nothing that has not changed is done again.
+
+A run is built on an earlier, complete one of the same exhibit where tool, libraries, scope and options are the same and no limit of the
+machine struck in it. What plugins of the same fingerprint said there is kept; a file is read again only where a plugin that is new, or has
+other code, options or rules, is offered it. The records are those of a run that keeps nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from forensics import custody, segment
+from forensics.case import Case
+from forensics.engine import plan
+from forensics.errors import CustodyBroken
+from forensics.location import Layer, Location
+from forensics.model import Examined, Fault, Line, Measured, PluginInfo, PluginOutcome, Result, RunInfo
+
+_decode: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class Earlier(Struct, frozen=True):
+    """An earlier run of one exhibit: its folder, the exhibit's number in it, the plugins whose word is kept, whether those are all."""
+
+    run: str
+    folder: Path
+    number: int
+    kept: tuple[str, ...]
+    whole: bool
+
+    def plans(self) -> Iterator[tuple[str, Path, Path]]:
+        """Of every file system of the exhibit: its number, its plan, the segment of its walk."""
+        for path in sorted((self.folder / "plan").glob(f"{self.number}-*.jsonl.zst")):
+            system = path.name.removesuffix(".jsonl.zst").partition("-")[2]
+            yield system, path, self.folder / "segments" / f"walk-{self.number}-{system}.jsonl.zst"
+
+    def unit(self, rest: str) -> Path:
+        """The segment of a unit; `rest` is its name after the exhibit's number."""
+        return self.folder / "segments" / f"unit-{self.number}-{rest}.jsonl.zst"
+
+    def sha256(self) -> str | None:
+        """The exhibit's digest as it was measured before that run, `None` where it could not be measured."""
+        for line in segment.read(self.folder / "segments" / f"before-{self.number}.jsonl.zst"):
+            if isinstance(line, Measured):
+                return line.image.sha256
+        return None
+
+
+class Before(Struct, frozen=True):
+    """What a child is given of an earlier run for one unit: the plugins whose word is kept, and the unit's segment as it is stored."""
+
+    kept: tuple[str, ...]
+    segment: bytes
+
+
+class Said(Struct, frozen=True):
+    """What was said of one entry of a unit: of the files inside it, of itself, and what went wrong there."""
+
+    entry: Examined
+    members: tuple[Examined, ...]
+    faults: tuple[Fault, ...]
+
+    def lines(self, kept: frozenset[str]) -> Iterator[Examined | Fault]:
+        """All of it that is kept: without what other plugins said, and without the files that came out of other containers."""
+        for fault in self.faults:
+            if (fault.plugin is None or fault.plugin in kept) and _from(fault.location, self.entry) <= kept:
+                yield fault
+        for line in (*self.members, self.entry):
+            if _from(line.entry.location, self.entry) <= kept:
+                yield msgspec.structs.replace(line, plugins=tuple(outcome for outcome in line.plugins if outcome.plugin in kept))
+
+    def inside(self, container: str, location: Location, kept: frozenset[str]) -> list[Examined | Fault]:
+        """What is kept of the files that came out of the file at `location` by one container plugin."""
+        inside = (*location.layers, Layer(container, location.inner))
+        return [line for line in self.lines(kept) if Location.parse(_place(line)).layers[: len(inside)] == inside]
+
+
+class Unit:
+    """An earlier run's word on one unit, by location."""
+
+    def __init__(self, before: Before, unit: plan.Unit) -> None:
+        self.kept = frozenset(before.kept)
+        self.results: list[bytes] = []
+        self.said: dict[str, Said] = {}
+        self._outcomes: dict[str, Examined] = {}
+        self._faults: dict[tuple[str, str], list[Fault]] = {}
+        own = Counter(entry.location for entry in unit.entries)
+        members: list[Examined] = []
+        faults: list[Fault] = []
+        for raw in segment.lines_of(before.segment):
+            line = _decode.decode(raw)
+            if isinstance(line, Result) and line.plugin in self.kept:
+                self.results.append(raw + b"\n")
+            elif isinstance(line, Fault):
+                faults.append(line)
+                if line.plugin:
+                    self._faults.setdefault((line.location, line.plugin), []).append(line)
+            elif isinstance(line, Examined):
+                self._outcomes[line.entry.location] = line
+                if line.entry.location in own:
+                    if own[line.entry.location] == 1:  # of two entries at one place nothing is kept
+                        self.said[line.entry.location] = Said(line, tuple(members), tuple(faults))
+                    members, faults = [], []
+                else:
+                    members.append(line)
+
+    def outcome(self, location: str, sha256: str, plugin: str) -> tuple[PluginOutcome, list[Fault]] | None:
+        """What a plugin whose word is kept said of a file with this content, and its faults there."""
+        line = self._outcomes.get(location)
+        if plugin not in self.kept or line is None or line.digests is None or line.digests.sha256 != sha256:
+            return None
+        found = next((outcome for outcome in line.plugins if outcome.plugin == plugin), None)
+        return None if found is None else (found, self._faults.get((location, plugin), []))
+
+
+def _place(line: Examined | Fault) -> str:
+    return line.location if isinstance(line, Fault) else line.entry.location
+
+
+def _from(location: str, entry: Examined) -> frozenset[str]:
+    """The container plugins that a file inside `entry` came out of."""
+    if location == entry.entry.location:
+        return frozenset()
+    own = len(Location.parse(entry.entry.location).layers)
+    return frozenset(layer.kind for layer in Location.parse(location).layers[own:])
+
+
+def find(case: Case, info: RunInfo, exhibit: str) -> Earlier | None:
+    """The latest run that the examination `info` of an exhibit can be built on."""
+    for run in reversed(case.runs()):
+        folder = case.run_folder(run)
+        if run == info.run or not (folder / "complete").exists():
+            continue
+        held = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
+        if exhibit not in held.exhibits or not _alike(held, info):
+            continue
+        kept = _kept(held, info)
+        if info.options.get("skip_known") and "known-hash" not in kept:
+            continue  # which files are known-good decides what every other plugin is offered
+        digests, limited = _vouched(case, run)
+        number = held.exhibits.index(exhibit)
+        if limited or not digests or not _intact(folder / "segments", digests, number):
+            continue
+        return Earlier(run, folder, number, kept, whole=set(kept) == _readers(held) == _readers(info))
+    return None
+
+
+def _alike(held: RunInfo, info: RunInfo) -> bool:
+    same = ("tool", "tool_digest", "libraries", "scope", "options")
+    return all(getattr(held, name) == getattr(info, name) for name in same)
+
+
+def _readers(info: RunInfo) -> set[str]:
+    return {plugin.name for plugin in info.plugins if plugin.kind != "analyser"}
+
+
+def _kept(held: RunInfo, info: RunInfo) -> tuple[str, ...]:
+    """The plugins that are the same in both, with the same options and rules."""
+
+    def essence(plugin: PluginInfo) -> tuple[object, ...]:
+        return plugin.kind, plugin.fingerprint, plugin.idle
+
+    there = {plugin.name: essence(plugin) for plugin in held.plugins}
+    return tuple(plugin.name for plugin in info.plugins if plugin.kind != "analyser" and there.get(plugin.name) == essence(plugin))
+
+
+def _vouched(case: Case, run: str) -> tuple[dict[str, str], bool]:
+    """The digests of a run's segments as the custody log has them, and whether a limit of the machine struck in it."""
+    for line in custody.read(case.folder):
+        if line.event == "examined" and line.body and line.body.get("run") == run and line.body.get("phase") == "completed":
+            return dict(line.body.get("segments") or {}), bool(line.body.get("limited"))
+    return {}, False
+
+
+def _intact(folder: Path, digests: dict[str, str], number: int) -> bool:
+    """Whether the segments of an exhibit are what the custody log vouches for."""
+    names = [name for name in digests if name.startswith((f"unit-{number}-", f"walk-{number}-", f"before-{number}.", f"open-{number}."))]
+    try:
+        return all(segment.digest(folder / name) == digests[name] for name in names)
+    except (OSError, CustodyBroken):
+        return False
