@@ -134,7 +134,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `kind` is a kebab-case noun (``photo``, ``rule-match``); `summary` one line for a person; `when` an aware time in UTC, or a naive
     one where the source does not say its zone; `data` flat values as found; `text` goes to the search index only.
-    `derived_from` names the records that an analyser's finding rests on.
+    `derived_from` names the records that an analyser's finding rests on. `category` proposes one of review's categories (SOM-PAYMENT);
+    a person's word goes before it.
     """
 
     kind: str
@@ -146,6 +147,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     attachments: tuple[Attachment, ...] = ()
     derived_from: tuple[str, ...] = ()
+    category: str | None = None
 
 
 class StoredFinding(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -160,6 +162,7 @@ class StoredFinding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     attachments: tuple[AttachmentRef, ...] = ()
     derived_from: tuple[str, ...] = ()
+    category: str | None = None
 
 
 # --- what a segment holds ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ FLOORS: dict[str, float] = {
     "plugin": 1, "segment": 1, "hashset": 1, "rules": 1, "filetype": 1, "glob": 1, "signing": 1,
     "evidence": 2, "custody": 2, "discovery": 2, "settings": 2,
     "case": 3,
-    "index": 4, "review": 4,
+    "index": 4, "review": 4.5,  # review asks the index
     "engine": 5, "timeline": 5,
     "report": 6, "export": 6,
     "validation": 7,

@@ -50,6 +50,7 @@ class Keeper:
             text=finding.text[:TEXT],
             attachments=tuple(map(self._attachment, finding.attachments)),
             derived_from=finding.derived_from,
+            category=finding.category,
         )
         try:
             return _decode(_encode(stored))

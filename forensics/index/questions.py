@@ -70,6 +70,31 @@ class Index:
         decode = msgspec.json.Decoder(Record).decode
         return (decode(line) for line in self._lines(sql, values, limit))
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids of records that begin with `prefix` (hexadecimal digits), sorted, each once."""
+        sql = f"SELECT DISTINCT id FROM records WHERE part IN ({self._parts}) AND id >= ? AND id < ? ORDER BY id"  # noqa: S608
+        return [str(id) for (id,) in self._sql.execute(sql, (prefix, prefix + "g"))]
+
+    def choose(
+        self,
+        *,
+        kinds: Iterable[str] | None = None,
+        plugins: Iterable[str] | None = None,
+        levels: Iterable[str] | None = None,
+        exhibits: Iterable[str] | None = None,
+        ids: Iterable[str] | None = None,
+    ) -> Iterator[Record]:
+        """Records that have any of the values given of each kind, in the order of `records`; `None` leaves a question open."""
+        numbers = None if levels is None else [LEVELS[level] for level in levels]
+        given = {"kind": kinds, "plugin": plugins, "level": numbers, "id": ids}
+        asked = {name: msgspec.json.encode(list(values)).decode() for name, values in given.items() if values is not None}
+        where = "".join(f" AND {name} IN (SELECT value FROM json_each(?))" for name in asked)  # noqa: S608 - names of ours
+        wanted = None if exhibits is None else set(exhibits)
+        parts = ", ".join(str(part) for part, exhibit in self._exhibits.items() if wanted is None or exhibit in wanted) or "-1"
+        sql = f"SELECT line FROM records WHERE part IN ({parts}){where} ORDER BY level, kind, at IS NULL, naive, at, id"  # noqa: S608
+        decode = msgspec.json.Decoder(Record).decode
+        return (decode(line) for line in self._lines(sql, asked.values()))
+
     def by_time(self, kind: str | None = None, plugin: str | None = None) -> Iterator[Record]:
         """Records in order of time, those without one last, then of id: what an analyser sees."""
         where, values = self._where(kind=kind, plugin=plugin)
