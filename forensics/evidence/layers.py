@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import archive, limits, signatures, wide
@@ -21,8 +22,18 @@ from forensics.evidence.image import Image, open_image
 from forensics.evidence.keys import Keys
 from forensics.evidence.locked import bitlocker_volume, luks_volume
 from forensics.evidence.search import Search, Volume, raise_storage, read_volume
-from forensics.evidence.tsk import Medium, Partition, VolumeSystem, open_cut_volume_system, open_file_systems, open_volume_system
+from forensics.evidence.slack import SlackSpace
+from forensics.evidence.tsk import (
+    Medium,
+    Partition,
+    TskFileSystem,
+    VolumeSystem,
+    open_cut_volume_system,
+    open_file_systems,
+    open_volume_system,
+)
 from forensics.evidence.tsk_constants import SCHEME_NAMES
+from forensics.evidence.unallocated import Space, UnallocatedSpace
 from forensics.filetype import UNKNOWN, mime_of
 from forensics.location import Layer, Location
 from forensics.model import Fault, LayerInfo
@@ -36,6 +47,7 @@ GAP = "space outside any volume"
 # The boot sector belongs to these file systems; the others leave it to a partition table, as a hybrid ISO image does.
 _OWN_BOOT_SECTOR = {"ntfs", "fat12", "fat16", "fat32", "exfat"}
 NO_KEYS = Keys()
+NO_SPACE = Space()
 
 
 class Layers(Struct, frozen=True):
@@ -47,12 +59,16 @@ class Layers(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """An exhibit that is open. `image` is `None` for a folder and for a single file."""
+    """An exhibit that is open. `image` is `None` for a folder and for a single file.
+
+    `spaces` are where there may be unallocated space; they stand behind the `file_systems` too where it is to be examined.
+    """
 
     image: Image | None
     file_systems: tuple[FileSystem, ...]
     layers: tuple[LayerInfo, ...]
     faults: tuple[Fault, ...] = ()
+    spaces: tuple[UnallocatedSpace, ...] = ()
 
     def close(self) -> None:
         """Close the image's files."""
@@ -66,10 +82,11 @@ def open_layers(exhibit: str, image: Image, keys: Keys = NO_KEYS) -> Layers:
     return Layers(tuple(search.file_systems), tuple(search.layers), tuple(search.faults))
 
 
-def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS, shadow_copies: bool = True) -> Opened:
+def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS, shadow_copies: bool = True, space: Space = NO_SPACE) -> Opened:
     """Open what was received: a folder, an image of a medium, an archive of files, or a single file; `keys` open what is locked in it.
 
-    Each shadow copy of a volume is as large as the volume. With `shadow_copies` false they are named, and not examined.
+    Each shadow copy of a volume is as large as the volume. With `shadow_copies` false they are named, and not examined. `space` says
+    whether unallocated space and slack stand behind the file systems, as file systems of their own.
 
     A single file with neither volume system nor file system is one file (kind "file"); one that looks like no known type either gets a
     fault and a layer that is not examined, since it may be a medium that nothing here can read. Raises Unsupported for an image format
@@ -90,11 +107,28 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS, shadow_copie
     except EvidenceError:
         image.close()
         raise
+    spaces = tuple(search.spaces)
     if search.recognised or image.format != "raw":
-        return Opened(image, tuple(search.file_systems), tuple(search.layers), tuple(search.faults))
-    image.close()
+        systems = (*search.file_systems, *_beside(search.file_systems, spaces, space))
+        return Opened(image, systems, _examined(search.layers, space), tuple(search.faults), spaces)
     one = FileSystemOfOne(exhibit, path)
+    if strange and space.unallocated:  # an unknown or wiped medium: the file as such, and what can be found in it
+        return Opened(image, (one, *spaces), (one.info, *search.layers), tuple(search.faults), spaces)
+    image.close()
     return Opened(None, (one,), (one.info, *search.layers) if strange else (one.info,), tuple(search.faults) if strange else ())
+
+
+def _beside(systems: list[FileSystem], spaces: tuple[UnallocatedSpace, ...], space: Space) -> tuple[FileSystem, ...]:
+    """What is walked beside the file systems."""
+    slack = [SlackSpace(system) for system in systems if isinstance(system, TskFileSystem)] if space.slack else []
+    return (*(spaces if space.unallocated else ()), *slack)
+
+
+def _examined(layers: list[LayerInfo], space: Space) -> tuple[LayerInfo, ...]:
+    """The layers, with the gaps between volumes examined where unallocated space is."""
+    if not space.unallocated:
+        return tuple(layers)
+    return tuple(replace(each, examined=True, reason=None) if each.kind == "unallocated" else each for each in layers)
 
 
 def _archive(exhibit: str, path: Path, image: Image) -> Opened:
@@ -249,6 +283,7 @@ def _partition(search: Search, volume: Volume, system: VolumeSystem, part: Parti
     if not part.allocated:
         place = str(Location(search.exhibit, child.layers))
         search.add(LayerInfo(location=place, kind="unallocated", offset=child.offset, size=child.size, reason=GAP))
+        search.unused(child, "unallocated")
     elif part.offset < volume.offset or part.offset >= end:
         message = f"the volume lies at byte {part.offset}, outside of what was acquired (bytes {volume.offset}-{end - 1})"
         search.refuse(child, "volume", message)
@@ -280,6 +315,7 @@ def _refuse_signature(search: Search, volume: Volume, signature: signatures.Sign
 
 def _nothing(search: Search, volume: Volume) -> bool:
     search.refuse(volume, "unknown", NOT_RECOGNISED)
+    search.unused(volume, "unknown")
     return True
 
 

@@ -9,7 +9,8 @@ from forensics.evidence import limits, lvm
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.keys import Key, Keys
 from forensics.evidence.libyal import Part, Source
-from forensics.evidence.tsk import Medium
+from forensics.evidence.tsk import Medium, TskFileSystem
+from forensics.evidence.unallocated import UnallocatedSpace, space_of
 from forensics.location import Layer, Location
 from forensics.model import Fault, FaultKind, LayerInfo
 
@@ -56,6 +57,7 @@ class Search:
         self.file_systems: list[FileSystem] = []
         self.layers: list[LayerInfo] = []
         self.faults: list[Fault] = []
+        self.spaces: list[UnallocatedSpace] = []
         self.members: list[Member] = []
         self.recognised = False
         self._cut = False
@@ -77,6 +79,8 @@ class Search:
         self.recognised = True
         if not self.full:
             self.file_systems.append(system)
+            space = space_of(system) if isinstance(system, TskFileSystem) else None
+            self.spaces += [space] if space else []
         self.add(system.info)
 
     def holds(self, volume: Volume, kind: str, description: str, label: str | None = None, at: str = "") -> tuple[Layer, ...]:
@@ -112,6 +116,13 @@ class Search:
         )
         kind_of_fault: FaultKind = "locked" if isinstance(failure, Locked) else "unsupported"
         self.faults.append(Fault(location=place, kind=kind_of_fault, message=f"not examined: {failure}"))
+
+    def unused(self, volume: Volume, kind: str) -> None:
+        """A volume all of which belongs to no file: a gap, or bytes in which nothing is recognised. Its layer is added by the caller."""
+        layers = volume.layers if volume.named else (*volume.layers, Layer(kind))
+        if volume.size > 0 and not self.full:
+            whole = ((0, volume.size),)
+            self.spaces.append(UnallocatedSpace(self.exhibit, layers, volume.medium.image, volume.offset, lambda: whole, stated=True))
 
     def place(self, volume: Volume, kind: str) -> str:
         return str(Location(self.exhibit, volume.layers if volume.named else (*volume.layers, Layer(kind))))

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import pytsk3
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import limits
-from forensics.evidence.libyal import Source
+from forensics.evidence import free_blocks, limits
+from forensics.evidence.libyal import Part, Source
+from forensics.evidence.slack import SlackStream, SlackWalk, slack_of
 from forensics.evidence.tsk_constants import (
     ALLOCATED,
     DEFAULT,
@@ -215,13 +216,13 @@ class TskFileSystem:
         self, medium: Medium, fs: Any, exhibit: str, layers: tuple[Layer, ...], kind: str, offset: int, size: int, description: str | None
     ) -> None:
         self._medium, self._fs, self._kind, self._base = medium, fs, kind, offset
-        self._exhibit, self._layers = exhibit, (*layers, Layer(kind))
+        self.exhibit, self.layers, self.source = exhibit, (*layers, Layer(kind)), medium.image
         self._recent: OrderedDict[int, Any] = OrderedDict()
         self._addresses: OrderedDict[str, int] = OrderedDict()
         self._names: tuple[int, dict[bytes, int]] = (-1, {})
         length = (int(fs.info.last_block) + 1) * int(fs.info.block_size)
         self.info = LayerInfo(
-            location=str(Location(exhibit, self._layers)),
+            location=str(Location(exhibit, self.layers)),
             kind=kind,
             offset=offset,
             size=min(length, size) if size else length,
@@ -236,8 +237,22 @@ class TskFileSystem:
         utc()
         return Walk(self._fs, self._kind, self.info.location, self._base).run()
 
-    def open(self, location: Location) -> "TskStream":
-        """The content at a location of this file system, found by its meta address. Raises Corrupt where there is none."""
+    def walk_slack(self) -> Iterator[Entry | Fault]:
+        """The slack of allocated files. See `slack`."""
+        utc()
+        return SlackWalk(self._fs, self._kind, self.info.location, self._base, self.source).run()
+
+    def free_runs(self) -> Iterator[free_blocks.Run]:
+        """The byte ranges, from where the file system begins, of blocks that it says no file has. Raises Unsupported, Corrupt."""
+        return free_blocks.free_runs(self._kind, self._fs, Part(self.source, self._base, _WHOLE).read)
+
+    def open(self, location: Location) -> "TskStream | SlackStream":
+        """The content at a location of this file system, found by its meta address; with an offset, the slack behind it.
+
+        Raises Corrupt where there is none.
+        """
+        if location.offset is not None:
+            return self._slack(location)
         address, type_, number = self._meta(location)
         file = self._file(address, location)
         fallback = None
@@ -272,7 +287,16 @@ class TskFileSystem:
             for attribute in self._file(address, location):
                 if int(attribute.info.type) == NTFS_DATA and not attribute.info.name:
                     meta = f"{address}-{NTFS_DATA}-{attribute.info.id}"
-        return Location(self._exhibit, self._layers, f"{parent}/{name}{suffix}", meta)
+        return Location(self.exhibit, self.layers, f"{parent}/{name}{suffix}", meta)
+
+    def _slack(self, location: Location) -> SlackStream:
+        """The slack of the stream whose content ends at the location's offset."""
+        address, _, _ = self._meta(location)
+        walk = Walk(self._fs, self._kind, self.info.location, self._base)
+        for stream in walk.streams(self._file(address, location), address):
+            if stream.meta == location.meta and stream.name == location.stream and stream.size == location.offset:
+                return SlackStream(self.source, slack_of(stream, self._base, int(self._fs.info.block_size)))
+        raise Corrupt(f"{location}: the metadata has no stream that ends at byte {location.offset}")
 
     def _meta(self, location: Location) -> tuple[int, int | None, int | None]:
         """Meta address, attribute type and attribute id, as far as the location says them."""

@@ -394,6 +394,10 @@ class Walk:
             return "virtual"
         return KIND_OF_META.get(int(meta.type)) or KIND_OF_NAME.get(int(name.type), "file")
 
+    def streams(self, file: Any, address: int) -> list[Found]:
+        """The streams of one file."""
+        return self._streams(file, address, False)[0]
+
     def _streams(self, file: Any, address: int, directory: bool) -> tuple[list[Found], list[Run], str]:
         """The streams of a file, the runs of its other attributes, and the meta address of the file itself."""
         streams: list[Found] = []
