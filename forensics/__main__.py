@@ -1,6 +1,25 @@
-"""`python -m forensics`: the command line."""
+"""The command `forensics`, and `python -m forensics`.
 
-from forensics.cli import main
+A command that reads evidence needs a server of child processes, which loads what they need once. It is started here first, so that it
+loads that while the command line itself is being loaded.
+"""
+
+import sys
+from multiprocessing import forkserver, get_context
+
+READ_EVIDENCE = frozenset({"process", "examine", "validate", "plugins"})
+PRELOADED = ["forensics.engine.child", "forensics.cli"]
+
+
+def main() -> None:
+    """Run the command line."""
+    if READ_EVIDENCE & set(sys.argv[1:2]):
+        get_context("forkserver").set_forkserver_preload(PRELOADED)
+        forkserver.ensure_running()
+    from forensics.cli import main as command_line
+
+    command_line()
+
 
 if __name__ == "__main__":
     main()

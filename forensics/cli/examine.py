@@ -20,6 +20,8 @@ from forensics.errors import UsageError
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
 
+SIDE_BY_SIDE = 10_000  # entries above which the largest listings are written by processes of their own
+
 
 def _examine_options(command: Any) -> Any:
     for option in (
@@ -123,7 +125,8 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
         return path.read_bytes() if path.is_file() else None
 
     with ProcessPoolExecutor(2, get_context("forkserver"), end_with_parent) as beside, index.open_index(case.index_path) as found:
-        large = [beside.submit(report.large_listing, name, case.index_path, folder) for name in report.LARGE]
+        apart = report.LARGE if found.entry_count() > SIDE_BY_SIDE else ()
+        large = [beside.submit(report.large_listing, name, case.index_path, folder) for name in apart]
         document = report.build(
             case,
             found,
@@ -137,8 +140,10 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
             pictures=pictures,
             attachment=attachment,
         )
-        chosen = {"templates": templates} if templates else {}
-        report.write(document, found, folder, **chosen, large=lambda: tuple(each.result() for each in large))
+        chosen: dict[str, Any] = {"templates": templates} if templates else {}
+        if large:
+            chosen["large"] = lambda: tuple(each.result() for each in large)
+        report.write(document, found, folder, **chosen)
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
     page = folder / "report.html"

@@ -1,5 +1,6 @@
 """The content of one stream, read once: in memory while small, in a private spool file when large."""
 
+import errno
 import io
 import os
 import re
@@ -50,10 +51,7 @@ class Content:
         suffix = _SUFFIX.search(name)
         path = folder / f"content{suffix[0] if suffix else ''}"
         if self._spooled is not None:
-            try:
-                os.link(self._spooled, path)
-            except OSError:  # exFAT has no links; the first Landlock forbids them between folders
-                shutil.copyfile(self._spooled, path)
+            copied(self._spooled, path)  # no link: SQLite writes into a database with a log beside it, and others read this content after
         else:
             path.write_bytes(self.read())
         return path
@@ -68,6 +66,26 @@ class Content:
         self.release()
         if self._spooled is not None:
             self._spooled.unlink(missing_ok=True)
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a file; what is sparse stays sparse. Raises OSError (disk full)."""
+    with open(source, "rb") as held, open(target, "wb") as out:
+        size = os.fstat(held.fileno()).st_size
+        start = 0
+        while start < size:
+            try:
+                start = os.lseek(held.fileno(), start, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole follows
+                    break
+                raise
+            end = os.lseek(held.fileno(), start, os.SEEK_HOLE)
+            os.lseek(out.fileno(), start, os.SEEK_SET)
+            os.lseek(held.fileno(), start, os.SEEK_SET)
+            while start < end:
+                start += os.sendfile(out.fileno(), held.fileno(), start, min(end - start, 1 << 30))
+        out.truncate(size)
 
 
 def read_member(stream: BinaryIO, limit: int, folder: Path) -> tuple[int, Digests, bytes, Content]:
