@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from forensics.custody.events import by_tool, missing_of
+from forensics.custody.events import by_tool, has_form, missing_of
+from forensics.custody.filling import checked
 from forensics.custody.line import (
     BODIES,
     BODY_LIMIT,
@@ -45,7 +46,8 @@ def append(
 
     `object` is what it happened to (an exhibit, a run, a report), `by` the person, `at` an aware time (default: now), `salt` 16 bytes
     (default: random). A line that a crash left incomplete is first moved to ``custody/torn-<n>`` and recorded as `interrupted`.
-    Raises UsageError that names every field that the event needs and lacks, CustodyBroken where the last line cannot be followed, OSError.
+    What a person records must be its form filled in (`forms`). Raises UsageError that names every field that the event needs and lacks,
+    or that its form does not have, or a value that is not of its kind; CustodyBroken where the last line cannot be followed, OSError.
     """
     if at and at.tzinfo is None:
         raise UsageError(f"custody event {event!r} of {object!r}: the time {at.isoformat()} says no time zone")
@@ -53,6 +55,8 @@ def append(
     missing = ([] if object else ["object"]) + ([] if by or by_tool(event, body) else ["by"]) + missing
     if missing:
         raise UsageError(f"custody event {event!r} of {object or 'nothing'!r} lacks: {', '.join(missing)}")
+    if has_form(event, body):
+        body = checked(event, body)
     (folder / BODIES).mkdir(parents=True, exist_ok=True)
     with open(folder / LOG, "a+b") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
