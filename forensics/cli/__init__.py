@@ -6,7 +6,7 @@ import sys
 import click
 
 from forensics import __version__
-from forensics.cli import case, custody, examine, inspect, plugins, records
+from forensics.cli import case, custody, examine, inspect, persons, plugins, records, review
 from forensics.errors import ForensicsError, UsageError
 
 
@@ -18,6 +18,8 @@ def cli() -> None:
 
 for _command in (*examine.COMMANDS, *inspect.COMMANDS, case.case, case.exhibit, custody.custody, plugins.plugins, *records.COMMANDS):
     cli.add_command(_command)
+for _group in (review.review_group, persons.person):
+    cli.add_command(_group)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from forensics import index
+from forensics import index, review
 from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
 from forensics.cli.keys import key_option, keys_of
@@ -40,6 +40,7 @@ def _open(folder: Path) -> Case:
 @click.option("--location", "paths", multiple=True, metavar="GLOB", help="Only of files with such a path, as **/DCIM/*.jpg.")
 @click.option("--since", type=_DAY, help="Only what is dated that day or later.")
 @click.option("--until", type=_DAY, help="Only what is dated that day or earlier.")
+@click.option("--query", help="Only what fits, such as 'status=confirmed category=SOM-PAYMENT'; `review list --help` explains the terms.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 def records(
     folder: Path,
@@ -52,14 +53,21 @@ def records(
     paths: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
+    query: str | None,
     limit: int | None,
 ) -> None:
     """What was found."""
     if as_json and as_csv:
         raise UsageError("say --json or --csv, not both")
+    if query is not None and (kind or plugin or level or exhibit):
+        raise UsageError("say it all in --query (kind=, plugin=, level=, exhibit=), or leave --query away")
     days = since.date().isoformat() if since else "", until.date().isoformat() if until else ""
-    with index.open_index(_open(folder).index_path) as found:
-        every = found.records(kind=kind, plugin=plugin, level=level, exhibit=exhibit)
+    case = _open(folder)
+    with index.open_index(case.index_path) as found:
+        if query is None:
+            every = found.records(kind=kind, plugin=plugin, level=level, exhibit=exhibit)
+        else:
+            every = review.select(found, query, review.state(case))
         rows = islice((record for record in every if _wanted(record, paths, *days)), limit)
         if as_json:
             for record in rows:

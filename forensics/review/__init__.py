@@ -9,7 +9,7 @@ from forensics.review.model import Decision, Event, Person, Status
 from forensics.review.query import Query, parse, select
 from forensics.review.state import Review, history, state, told
 from forensics.review.summary import Summary, summary
-from forensics.review.terms import Category, Term, Terms, categories, categories_version, terms
+from forensics.review.vocabulary import Category, Term, Terms, categories, categories_version, terms
 
 __all__ = [
     "Category",

@@ -13,7 +13,7 @@ from forensics import custody
 from forensics.case import Case
 from forensics.custody import CustodyLine
 from forensics.errors import UsageError
-from forensics.review import terms
+from forensics.review import vocabulary
 from forensics.review.model import STATUSES, Body, Change, Decided, Linked, Person, PersonSaid, Status
 from forensics.review.state import EVENT, Review, state
 
@@ -48,13 +48,13 @@ def decide(
         raise UsageError(f"status {status!r} is none of: {', '.join(STATUSES)}")
     change = Change(
         status=status,
-        category=category and terms.category(category),
-        reliability=reliability and terms.reliability(reliability),
-        credibility=0 if credibility == "" else terms.credibility(credibility) if credibility is not None else None,
-        likelihood=likelihood and terms.likelihood(likelihood),
+        category=category and vocabulary.category(category),
+        reliability=reliability and vocabulary.reliability(reliability),
+        credibility=0 if credibility == "" else vocabulary.credibility(credibility) if credibility is not None else None,
+        likelihood=likelihood and vocabulary.likelihood(likelihood),
         note=None if note is None else checked_note(note),
-        labels=tuple(sorted({terms.label(each) for each in labels})),
-        without_labels=tuple(sorted({terms.label(each) for each in without_labels})),
+        labels=tuple(sorted({vocabulary.label(each) for each in labels})),
+        without_labels=tuple(sorted({vocabulary.label(each) for each in without_labels})),
     )
     if change == Change():
         raise UsageError("nothing was said of these records: give a status, a category, a confidence, a note or a label")
@@ -77,8 +77,8 @@ def add_person(
     person = Person(
         id=f"P-{number}",
         name=checked_name(name),
-        role=terms.role(role),
-        states_of_origin=terms.states(states_of_origin),
+        role=vocabulary.role(role),
+        states_of_origin=vocabulary.states(states_of_origin),
         protection_claim=protection_claim,
     )
     _append(case, PersonSaid(person=person), by, at)
@@ -101,8 +101,8 @@ def change_person(
     changed = msgspec.structs.replace(
         held,
         name=held.name if name is None else checked_name(name),
-        role=held.role if role is None else terms.role(role),
-        states_of_origin=held.states_of_origin if states_of_origin is None else terms.states(states_of_origin),
+        role=held.role if role is None else vocabulary.role(role),
+        states_of_origin=held.states_of_origin if states_of_origin is None else vocabulary.states(states_of_origin),
         protection_claim=held.protection_claim if protection_claim is None else protection_claim,
     )
     if changed != held:

@@ -18,7 +18,7 @@ from forensics.glob import matches
 from forensics.index import Index
 from forensics.location import Location, printable
 from forensics.model import Record
-from forensics.review import terms
+from forensics.review import vocabulary
 from forensics.review.decide import known_person
 from forensics.review.model import STATUSES
 from forensics.review.state import Review
@@ -154,9 +154,9 @@ def _checked(name: str, value: str, word: str) -> str:
             raise refuse("is not a date such as 2026-01-31, or a time such as 2026-01-31T14:00") from error
     try:
         if name == "category":
-            return terms.category(value)
+            return vocabulary.category(value)
         if name == "label" and value != "none":
-            return terms.label(value)
+            return vocabulary.label(value)
     except UsageError as error:
         raise refuse(str(error)) from error
     if name == "person":

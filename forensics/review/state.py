@@ -10,7 +10,7 @@ from forensics import custody
 from forensics.case import Case
 from forensics.errors import CustodyBroken
 from forensics.model import Record
-from forensics.review import terms
+from forensics.review import vocabulary
 from forensics.review.model import NONE, Body, Change, Decided, Decision, Event, Linked, Person, PersonSaid, Status, fields
 
 EVENT = "reviewed"
@@ -34,7 +34,7 @@ class Review(Struct, frozen=True):
         if decision and decision.category:
             return decision.category
         proposed = record.finding.category
-        return proposed if proposed and terms.is_category(proposed) else NONE
+        return proposed if proposed and vocabulary.is_category(proposed) else NONE
 
     def labels(self, record: str) -> tuple[str, ...]:
         """The handling labels of the record with this id."""

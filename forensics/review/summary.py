@@ -7,7 +7,7 @@ from msgspec import Struct
 from forensics.index import Index
 from forensics.review.query import Query, select
 from forensics.review.state import Review
-from forensics.review.terms import category_ids
+from forensics.review.vocabulary import category_ids
 
 
 class Summary(Struct, frozen=True, kw_only=True):
