@@ -36,12 +36,15 @@ from forensics.model import (
     Record,
     RecordNumber,
     RegistryKey,
+    State,
     TableRow,
     Times,
     Value,
 )
 
 __all__ = [
+    "FILES",
+    "STATES",
     "Attachment",
     "ByteRange",
     "Corrupt",
@@ -61,6 +64,7 @@ __all__ = [
     "Records",
     "RegistryKey",
     "Select",
+    "State",
     "TableRow",
     "TimedOut",
     "Times",
@@ -76,6 +80,8 @@ __all__ = [
 ]
 
 Kind = Literal["extractor", "container", "analyser"]
+FILES: tuple[State, ...] = ("allocated", "deleted", "orphan")
+STATES: tuple[State, ...] = (*FILES, "unallocated", "slack")
 NEEDS = ("content", "name", "location", "times", "companions")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _OPTION_TYPES: dict[Any, str] = {str: "text", int: "number", float: "decimal number", bool: "yes or no", tuple[str, ...]: "list of texts"}
@@ -216,18 +222,25 @@ class Option(Struct, frozen=True):
 
 
 class Select(Struct, frozen=True):
-    """Which files a plugin is offered: any pattern that fits; no pattern at all fits every file."""
+    """Which files a plugin is offered: any pattern that fits; no pattern at all fits every file.
+
+    `states` may name `unallocated` space and `slack`, too: byte ranges that are no file, of which nothing says what type they are.
+    """
 
     mime: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
     deleted: bool = True
+    states: tuple[State, ...] = FILES
 
     def __str__(self) -> str:
         parts = [f"type {' '.join(self.mime)}"] if self.mime else []
         parts += [f"name {' '.join(self.names)}"] if self.names else []
         parts += [f"first bytes {' '.join(magic.hex() for magic in self.magic)}"] if self.magic else []
-        return (" or ".join(parts) or "every file") + ("" if self.deleted else ", allocated only")
+        space = [f"{state} space" if state == "unallocated" else state for state in self.states if state not in FILES]
+        if not set(self.states) & set(FILES):
+            return " and ".join(space)
+        return " and ".join([(" or ".join(parts) or "every file") + ("" if self.deleted else ", allocated only"), *space])
 
 
 class Plugin(Struct, frozen=True, kw_only=True):
@@ -263,6 +276,7 @@ def extractor(
     names: tuple[str, ...] = (),
     magic: tuple[bytes, ...] = (),
     deleted: bool = True,
+    states: tuple[State, ...] = FILES,
     needs: tuple[str, ...] = ("content",),
     companions: tuple[str, ...] = (),
     prepare: Callable[..., Prepared] | None = None,
@@ -271,10 +285,11 @@ def extractor(
 
     `mime` are MIME patterns (``image/*``), `names` globs over the whole path (case-insensitive; ``*`` within a component, ``**``
     across), `magic`
-    first bytes. `needs` names what the result depends on. With `prepare`, the function's second argument is `Prepared.value`.
+    first bytes. `states` are those of the entries that it is offered: with `unallocated` or `slack`, byte ranges that are no file and have no
+    type, too. `needs` names what the result depends on. With `prepare`, the function's second argument is `Prepared.value`.
     Raises InvalidPlugin when the declaration does not hold.
     """
-    return _declare("extractor", version, Select(mime, names, magic, deleted), needs, companions, prepare)
+    return _declare("extractor", version, Select(mime, names, magic, deleted, states), needs, companions, prepare)
 
 
 def container(
@@ -284,12 +299,13 @@ def container(
     names: tuple[str, ...] = (),
     magic: tuple[bytes, ...] = (),
     deleted: bool = True,
+    states: tuple[State, ...] = FILES,
     needs: tuple[str, ...] = ("content",),
     companions: tuple[str, ...] = (),
     prepare: Callable[..., Prepared] | None = None,
 ) -> Callable[[Callable[..., Iterable["Member | Finding"]]], Plugin]:
     """Declare a plugin that takes one file and yields the files inside it (`Member`), and findings about it. Parameters as `extractor`."""
-    return _declare("container", version, Select(mime, names, magic, deleted), needs, companions, prepare)
+    return _declare("container", version, Select(mime, names, magic, deleted, states), needs, companions, prepare)
 
 
 def analyser(*, version: str, prepare: Callable[..., Prepared] | None = None) -> Callable[[Callable[..., Iterable[Finding]]], Plugin]:
@@ -318,6 +334,8 @@ def _declare(
         unknown = set(needs) - set(NEEDS)
         if unknown:
             raise InvalidPlugin(f"plugin {name!r}: needs={sorted(unknown)} is none of {', '.join(NEEDS)}")
+        if not select.states or set(select.states) - set(STATES):
+            raise InvalidPlugin(f"plugin {name!r}: states={select.states!r} are not out of {', '.join(STATES)}")
         wanted = {*needs, *(("companions",) if companions else ())}
         return Plugin(
             name=name,

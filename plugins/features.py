@@ -14,7 +14,7 @@ from msgspec import Struct
 from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 from stdnum import iban as iban_check
 
-from forensics.plugin import ByteRange, File, Finding, Level, Prepared, Value, extractor
+from forensics.plugin import STATES, ByteRange, File, Finding, Level, Prepared, Value, extractor
 
 REGIONS = ("BN", "ID", "KH", "LA", "MM", "MY", "PH", "SG", "TH", "TL", "VN")  # the member states of ASEAN
 _WINDOW = 256 << 10  # bytes whose features a window owns; even, so that UTF-16 stays aligned
@@ -124,7 +124,7 @@ def prepare(*, limit: int = 10_000) -> Prepared:
     return Prepared((Patterns({**_PATTERNS, **run}), Patterns({**_PATTERNS, **_TEXT_PATTERNS, **run})))
 
 
-@extractor(version="1.0", mime=("text/*", "application/*", "message/*"), prepare=prepare)
+@extractor(version="1.0", mime=("text/*", "application/*", "message/*"), states=STATES, prepare=prepare)
 def features(file: File, patterns: tuple[Patterns, Patterns], *, limit: int = 10_000) -> Iterator[Finding]:
     """E-mail addresses, links, phone numbers of ASEAN states, IBANs, payment cards and wallets, checked where they can be.
 

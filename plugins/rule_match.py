@@ -9,7 +9,7 @@ import yara
 import yara_x
 from msgspec import Struct
 
-from forensics.plugin import ByteRange, File, Finding, Level, LimitExceeded, Prepared, TimedOut, UsageError, Value, extractor
+from forensics.plugin import STATES, ByteRange, File, Finding, Level, LimitExceeded, Prepared, TimedOut, UsageError, Value, extractor
 from forensics.rules.compiling import NO_EXTERNALS, line, plain
 from forensics.rules.difference import compare, sampled
 from forensics.rules.preparing import ready
@@ -115,7 +115,7 @@ def prepare_named(*, rules: tuple[str, ...] = (), timeout: int = 60, cache: str 
     return Prepared(value, made.inputs, made.about.notes)
 
 
-@extractor(version="1.1", prepare=prepare_content)
+@extractor(version="1.1", states=STATES, prepare=prepare_content)
 def rule_match(
     file: File, matcher: Matcher | None, *, rules: tuple[str, ...] = (), timeout: int = 60, cache: str = "", engine: str = "screened"
 ) -> Iterator[Finding]:

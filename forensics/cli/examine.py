@@ -17,6 +17,7 @@ from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
 from forensics.engine.mortal import end_with_parent
 from forensics.errors import UsageError
+from forensics.evidence.unallocated import Space
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
 
@@ -28,6 +29,9 @@ def _examine_options(command: Any) -> Any:
         click.option("--rules", multiple=True, type=click.Path(exists=True), help="YARA rules: a file or a folder; any number of times."),
         click.option("--hash-set", "hash_sets", multiple=True, help="Known digests, as good:FILE or bad:FILE; any number of times."),
         key_option,
+        click.option("--unallocated", is_flag=True, help="Scan space that no file has: free blocks, gaps between volumes, unknown media."),
+        click.option("--slack", is_flag=True, help="Scan what is left behind the end of files in their last blocks."),
+        click.option("--carve", is_flag=True, help="Carve files out of unallocated space, and examine them (with --unallocated)."),
         click.option("--skip-known", is_flag=True, help="Do not offer known-good content (by SHA-256) to the plugins."),
         click.option("--scope", "scopes", multiple=True, help="What the authority allows: path=GLOB, kind=MIME, since=DATE, until=DATE."),
         click.option(
@@ -76,6 +80,7 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
         cluster=_cluster(given["cluster"], given["cluster_tls"]),
         keys=keys_of(given["keys"]),
         again=given["again"],
+        space=Space(given["unallocated"] or given["carve"], given["slack"], given["carve"]),
     )
 
 

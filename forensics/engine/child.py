@@ -32,6 +32,7 @@ from forensics.engine.worker import Death, Examiner
 from forensics.engine.workshop import Tool, Tools, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
+from forensics.evidence.unallocated import stated
 from forensics.filetype import mime_of
 from forensics.model import Digests, Entry, Fault, PluginInfo
 
@@ -55,12 +56,15 @@ class Described(Struct, frozen=True):
 
 
 class OpenedInfo(Struct, frozen=True):
-    """Answer to ``open``: how many file systems an exhibit has, whether it is an image, and the bytes of each of the image's files."""
+    """Answer to ``open``: how many file systems an exhibit has, whether it is an image, the bytes of each of the image's files, and of the
+    decoded medium (0: a folder, of which nobody knows before it is read); and how many of them no file has, as far as that is known."""
 
     file_systems: int
     is_image: bool
     format: str
     sizes: tuple[int, ...] = ()
+    size: int = 0
+    unallocated: int = 0
 
 
 class Task(Struct, frozen=True, omit_defaults=True):
@@ -240,17 +244,22 @@ class _Service:
 
     def _exhibit(self, exhibit: str) -> Opened:
         if exhibit not in self._opened:
-            self._opened[exhibit] = open_exhibit(exhibit, Path(self._setup.exhibits[exhibit]), keys=self._setup.keys)
+            path = Path(self._setup.exhibits[exhibit])
+            self._opened[exhibit] = open_exhibit(exhibit, path, keys=self._setup.keys, space=self._setup.space)
         return self._opened[exhibit]
 
     def _open(self, exhibit: str) -> Iterator[tuple[bytes, bytes]]:
         opened = self._exhibit(exhibit)
-        lines = b"".join([*map(segment.encode, opened.layers), *map(segment.encode, opened.faults)])
+        spaces = [stated(each, examined=self._setup.space.unallocated) for each in opened.spaces]
+        free = [said for space, said in zip(opened.spaces, spaces, strict=True) if not space.stated]
+        lines = b"".join([*map(segment.encode, (*opened.layers, *free)), *map(segment.encode, opened.faults)])
         if lines:
             yield b"L", DONE.pack(0, 0, 0) + lines
         image = opened.image
-        sizes = tuple(map(_size, image.files)) if image is not None else ()
-        info = OpenedInfo(len(opened.file_systems), image is not None, image.format if image is not None else "folder", sizes)
+        info = OpenedInfo(len(opened.file_systems), False, "folder")
+        if image is not None:
+            info = OpenedInfo(len(opened.file_systems), True, image.format, tuple(map(_size, image.files)), image.size)
+        info = msgspec.structs.replace(info, unallocated=sum(said.size for said in spaces))
         yield b"J", msgspec.json.encode(info)
 
     def _examine(self, task: Task, unit: plan.Unit) -> Iterator[tuple[bytes, bytes]]:
@@ -259,7 +268,12 @@ class _Service:
             tools, _ = self._equip()
             known = _known_good(tools) if self._setup.skip_known else None
             self._examiner = Examiner(
-                Tools(tools), self._setup.scope, self._folder, Keeper(self._folder / "attachments"), self._status, known
+                Tools(tools, carve=self._setup.space.carve),
+                self._setup.scope,
+                self._folder,
+                Keeper(self._folder / "attachments"),
+                self._status,
+                known,
             )
         deaths = {(death.entry, death.plugin): death for death in task.deaths}
         self._status.strict = task.again

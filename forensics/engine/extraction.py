@@ -10,7 +10,9 @@ from forensics.engine.guard import Failure, guarded
 from forensics.engine.unpack import in_container
 from forensics.engine.workshop import Tool
 from forensics.errors import EngineError, EvidenceError
+from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.layers import Opened
+from forensics.evidence.unallocated import CONTINUED, UnallocatedSpace
 from forensics.filetype import mime_of
 from forensics.location import Layer, Location, printable
 from forensics.model import Entry
@@ -51,12 +53,32 @@ def extract(opened: Opened, tools: tuple[Tool, ...], wanted: Wanted, folder: Pat
             raise EngineError(f"{location}: lies in a container that plugin {plugin!r} opened, which is not there now")
         below = folder / f"depth-{depth}"
         below.mkdir(exist_ok=True)
-        inside = File(location=location, size=size, mime=mime_of(content.head(contents.HEAD)), sha256=digests.sha256, content=content)
+        beside = _beside(system, location, folder) if not depth else {}
+        inside = File(
+            location=location,
+            size=size,
+            mime=mime_of(content.head(contents.HEAD)),
+            sha256=digests.sha256,
+            content=content,
+            companions=beside.get,
+        )
         size, digests, _, content = _member(tool, inside, number, below)
         location = Location(location.exhibit, (*location.layers, Layer(plugin, location.inner)), "", str(number))
     with content.open() as source, open(target, "wb") as out:
         shutil.copyfileobj(source, out, contents.CHUNK)
     return digests.sha256, size
+
+
+def _beside(system: FileSystem, location: Location, folder: Path) -> dict[str, File]:
+    """What follows a piece of unallocated space without a break: a file that was carved may end there."""
+    found = system.sibling(location, CONTINUED)
+    if found is None or not isinstance(system, UnallocatedSpace):
+        return {}
+    below = folder / "continued"
+    below.mkdir(exist_ok=True)
+    stream = system.open(found)
+    digests, head, content = contents.read(stream, stream.size, (), below, keep=True)
+    return {CONTINUED: File(location=found, size=stream.size, mime=mime_of(head), sha256=digests.sha256, content=content)}
 
 
 def _member(tool: Tool, file: File, number: int, folder: Path) -> tuple[int, contents.Digests, bytes, contents.Content]:

@@ -19,7 +19,7 @@ from forensics import __version__, custody, index, segment
 from forensics.case import Case
 from forensics.digest import identity, sha256_file
 from forensics.discovery import VARIABLE
-from forensics.engine import alike, earlier, plan, wire
+from forensics.engine import alike, earlier, estimate, plan, wire
 from forensics.engine.child import Described, OpenedInfo, Task
 from forensics.engine.cluster import Cluster
 from forensics.engine.crew import Crew, Job
@@ -30,6 +30,7 @@ from forensics.engine.reach import Where, open_air
 from forensics.engine.setup import READING, Limits, Setup
 from forensics.errors import CaseError, EvidenceError, UsageError
 from forensics.evidence.keys import NAMES, Keys
+from forensics.evidence.unallocated import Space
 from forensics.filetype import libmagic_version
 from forensics.location import Location, escape
 from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
@@ -48,7 +49,7 @@ NOTICES = 20  # rules and plugins that are named on the terminal
 class Options(Struct, frozen=True, kw_only=True):
     """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster.
 
-    With `again` nothing is kept of earlier runs.
+    With `again` nothing is kept of earlier runs. `space` is what is examined beside files.
     """
 
     children: int = 0
@@ -61,6 +62,7 @@ class Options(Struct, frozen=True, kw_only=True):
     cluster: Where | None = None
     keys: Keys = Keys()
     again: bool = False
+    space: Space = Space()
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -186,6 +188,7 @@ def _setup(images: dict[str, str], options: Options, spool: Path) -> Setup:
         scope=options.scope,
         skip_known=options.skip_known,
         keys=options.keys,
+        space=options.space,
     )
 
 
@@ -198,6 +201,7 @@ def extract(case: Case, wanted: Wanted, options: Options) -> tuple[str, int]:
     """Put a file's content into the case's `extracted` folder, in a child. Its SHA-256 and bytes. Raises EvidenceError, EngineError."""
     exhibit = Location.parse(wanted.base.location).exhibit
     images = {each.exhibit_id: each.image for each in case.exhibits() if each.exhibit_id == exhibit}
+    options = msgspec.structs.replace(options, space=Space(unallocated=True, slack=True, carve=True))
     spool = case.folder / f"spool-{os.getpid()}"
     with _folder(spool), Crew(_setup(images, options, spool), options.limits, 1, case.extracted) as crew:
         job = Job(Task("extract", exhibit, wanted=wanted))
@@ -254,7 +258,7 @@ def _begin(
         libraries=libraries(),
         plugins=tuple(plugin for plugin in described.plugins),
         scope=options.scope,
-        options={"skip_known": options.skip_known, **_keys_given(options.keys)},
+        options={"skip_known": options.skip_known, **_keys_given(options.keys), **estimate.asked(options.space)},
     )
     found = {} if options.again else {each.exhibit_id: earlier.find(case, info, each.exhibit_id) for each in exhibits}
     held = {exhibit: run for exhibit, run in found.items() if run}
@@ -350,13 +354,16 @@ class _Run:
             part.unlink()
         self._plugins()
         systems = self._open()
-        self._measure("before")
+        if self._options.space.unallocated:
+            size, children = sum(each.unallocated for each in systems.values()), self._options.children or min(os.cpu_count() or 1, 16)
+            self._notice(estimate.sentence(size, self._options.space, children, [plugin.name for plugin in self._info.plugins]))
+        self._measure("before", systems)
         self._compare(systems)
         self._plan(systems)
         self._examine()
         with ThreadPoolExecutor(1) as beside:  # the index needs one core, and nothing that is measured now but its result
             indexed = beside.submit(index.add_run, self._case.index_path, self._info, self._written())
-            self._measure("after")
+            self._measure("after", systems)
             indexed.result()
         return self._complete()
 
@@ -430,7 +437,7 @@ class _Run:
                 self._failed[exhibit] = _why(self._path(f"open-{number}"))
         return found
 
-    def _measure(self, phase: str) -> None:
+    def _measure(self, phase: str, systems: dict[str, OpenedInfo]) -> None:
         """Digests of every exhibit; each a custody event."""
         self._phase = "measuring" if phase == "before" else "measuring again"
         self._bytes = self._bytes_total = 0
@@ -441,8 +448,7 @@ class _Run:
                 jobs.append(
                     Job(Task("measure", exhibit, phase=phase, sizes=self._sizes), path, place=f"{escape(exhibit, separators=True)}:")
                 )
-                with contextlib.suppress(OSError):
-                    self._bytes_total += Path(self._images[exhibit]).stat().st_size
+                self._bytes_total += systems[exhibit].size
         self._crew.work(jobs, self._moved)
         said = _said(self._case, "verified", self._info.run)
         for number, exhibit in enumerate(self._info.exhibits):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics.evidence.keys import Keys
+from forensics.evidence.unallocated import Space
 from forensics.model import Scope, Value
 
 NO_ENTRY = -1  # the place of what is outside any file in `Status.entry`: opening, measuring, walking
@@ -43,7 +44,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """Everything that a child needs to know: the exhibits' images, where plugins lie, their options, the scope, where it may write.
 
     `cache` is a folder in which plugins keep what they prepared for the next process and the next run, written before evidence is read.
-    `keys` open locked layers; a setup travels over pipes alone, and is written nowhere.
+    `keys` open locked layers; a setup travels over pipes alone, and is written nowhere. `space` is what is examined beside files.
     """
 
     exhibits: dict[str, str]
@@ -57,6 +58,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     scope: Scope = Scope()
     skip_known: bool = False
     keys: Keys = Keys()
+    space: Space = Space()
 
 
 encode = msgspec.json.encode

@@ -16,11 +16,11 @@ from forensics.engine.keep import Keeper, keep
 from forensics.engine.plan import Unit
 from forensics.engine.scope import outside, outside_kinds
 from forensics.engine.setup import READING, Status
-from forensics.engine.workshop import Tool, Tools
+from forensics.engine.workshop import SPACE, Tool, Tools, offered_as
 from forensics.errors import EvidenceError
 from forensics.evidence import limits
 from forensics.evidence.layers import FileSystem, Stream
-from forensics.filetype import mime_of
+from forensics.filetype import UNKNOWN, mime_of
 from forensics.location import Location, printable
 from forensics.model import Digests, Entry, Examined, Fault, Outcome, PluginOutcome, Result, Scope, StoredFinding, Times
 from forensics.plugin import File, Member
@@ -116,7 +116,9 @@ class Examiner:
     def _unspoken(self, lines: Iterable[Examined | Fault]) -> bool:
         """Whether a plugin whose word is not kept may be offered one of the files that were read."""
         return self._earlier is None or any(
-            self._tools.unspoken(line.mime or "", printable(Location.parse(line.entry.location).path), self._earlier.kept)
+            self._tools.unspoken(
+                line.mime or "", printable(Location.parse(line.entry.location).path), self._earlier.kept, offered_as(line.entry)
+            )
             for line in lines
             if isinstance(line, Examined) and line.outcome == "read"
         )
@@ -180,14 +182,15 @@ class Examiner:
     def _examined(self, item: Item, expansion: unpack.Expansion) -> _Lines:
         """Everything that is said of one file with content: results, faults, the files inside it, and last its own line."""
         entry, digests = item.entry, item.digests
-        mime = self._mime(item)
+        state = offered_as(entry)
+        mime = self._mime(item) if state not in SPACE else UNKNOWN
         reason = outside_kinds(self._scope, mime)
         if reason is not None:
             if not (item.depth and expansion.done):
                 yield Examined(entry=entry, outcome="skipped", reason=reason)
             return
         known = self._known_good is not None and self._known_good(digests)
-        offered = list(self._tools.offered(mime, printable(item.location.path), item.head))
+        offered = list(self._tools.offered(mime, printable(item.location.path), item.head, state))
         outcomes: list[tuple[int, PluginOutcome]] = []
         own: list[Examined | Result | Fault] = []
         for tool in offered:
@@ -227,7 +230,7 @@ class Examiner:
                 yield from inside
             own += faults
             return outcomes.append((tool.number, outcome))
-        if entry.state in ("deleted", "orphan") and not plugin.select.deleted:
+        if entry.state != "allocated" and not plugin.select.deleted:
             return say("skipped", "it asks for allocated files only")
         if known and "name" not in plugin.needs and plugin.name != "known-hash":
             return say("skipped", "known-good content")

@@ -11,9 +11,10 @@ from forensics import discovery
 from forensics.digest import identity
 from forensics.errors import ForensicsError, UsageError
 from forensics.glob import matches, mime_matches
-from forensics.model import Fault, PluginInfo, Value
+from forensics.model import Entry, Fault, PluginInfo, State, Value
 from forensics.plugin import Plugin, Prepared
 
+SPACE = ("unallocated", "slack")
 NOTHING_TO_DO = "it was given nothing that it could look for"
 
 
@@ -43,36 +44,51 @@ class Tool(Struct, frozen=True):
         )
 
 
+def offered_as(entry: Entry) -> State:
+    """The state by which plugins are chosen for an entry: a file that was carved out of unallocated space is offered as a deleted one."""
+    return "deleted" if entry.state in SPACE and entry.kind != "virtual" else entry.state
+
+
 class Tools:
     """The tools that files are offered to, in order; which of them take a file of a type, is worked out once a type."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], *, carve: bool = False) -> None:
         self._tools = [tool for tool in tools if tool.plugin.kind != "analyser" and tool.info.idle is None]
-        self._by_type: dict[str, list[tuple[Tool, bool]]] = {}
+        self._carve = carve
+        self._by_type: dict[tuple[str, State], list[tuple[Tool, bool]]] = {}
 
-    def offered(self, mime: str, path: str, head: bytes) -> Iterator[Tool]:
-        """The tools that a file of this type, path and beginning is offered to."""
-        candidates = self._by_type.get(mime)
-        if candidates is None:
-            candidates = self._by_type[mime] = list(self._candidates(mime))
-        for tool, certain in candidates:
+    def offered(self, mime: str, path: str, head: bytes, state: State = "allocated") -> Iterator[Tool]:
+        """The tools that a file of this type, path, beginning and state (see `offered_as`) is offered to."""
+        for tool, certain in self._of(mime, state):
             if certain or tool.fits(mime, path, head):
                 yield tool
 
-    def unspoken(self, mime: str, path: str, kept: frozenset[str]) -> bool:
-        """Whether a file of this type and path may be offered to a tool other than `kept`; its beginning is not known."""
-        if mime not in self._by_type:
-            self._by_type[mime] = list(self._candidates(mime))
+    def unspoken(self, mime: str, path: str, kept: frozenset[str], state: State = "allocated") -> bool:
+        """Whether a file of this type, path and state may be offered to a tool other than `kept`; its beginning is not known."""
         return any(
             certain or tool.plugin.select.magic or tool.fits(mime, path, b"")
-            for tool, certain in self._by_type[mime]
+            for tool, certain in self._of(mime, state)
             if tool.plugin.name not in kept
         )
 
-    def _candidates(self, mime: str) -> Iterator[tuple[Tool, bool]]:
-        """The tools that may take a file of a type, and whether they do whatever its path and beginning."""
+    def _of(self, mime: str, state: State) -> list[tuple[Tool, bool]]:
+        candidates = self._by_type.get((mime, state))
+        if candidates is None:
+            candidates = self._by_type[mime, state] = list(self._candidates(mime, state))
+        return candidates
+
+    def _candidates(self, mime: str, state: State) -> Iterator[tuple[Tool, bool]]:
+        """The tools that may take a file of a type, and whether they do whatever its path and beginning.
+
+        What is in unallocated space is carved out of it only where that was asked for.
+        """
         for tool in self._tools:
             select = tool.plugin.select
+            if state not in select.states or (state in SPACE and tool.plugin.kind == "container" and not self._carve):
+                continue
+            if state in SPACE:
+                yield tool, True
+                continue
             certain = not (select.mime or select.names or select.magic) or mime_matches(mime, select.mime)
             if certain or select.names or select.magic:
                 yield tool, certain

@@ -11,6 +11,7 @@ import msgspec
 from forensics import segment
 from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
+from forensics.evidence.unallocated import KIND
 from forensics.index.schema import INDEXES, LEVELS, SCHEMA, VERSION
 from forensics.location import escape
 from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured, PluginInfo, Record, Result, RunInfo, StoredFinding
@@ -183,7 +184,8 @@ class _Builder:
             )
         elif isinstance(line, LayerInfo):
             self._index.execute("INSERT INTO layers VALUES (?, ?, ?)", (self._part(line.location), line.location, _encode(line)))
-            self._id(identity(line), line.location, "layer")
+            if line.kind != KIND:  # what is in unallocated space has lines of its own where it was examined
+                self._id(identity(line), line.location, "layer")
         elif isinstance(line, Measured):
             place = escape(line.exhibit, separators=True)
             self._index.execute("INSERT INTO measured VALUES (?, ?, ?)", (self._part(place), line.phase, _encode(line)))
