@@ -26,6 +26,7 @@ from forensics.errors import CaseError, CaseLocked, CustodyBroken, UsageError
 from forensics.location import escape
 from forensics.model import CaseInfo, Exhibit, Scope, Value
 from forensics.settings import Settings
+from forensics.signing.trust import Trust
 
 SETTINGS = "case.toml"
 FOLDERS = ("runs", "seals", "extracted", "reports", "packages")
@@ -383,10 +384,15 @@ def missing_fields(info: CaseInfo, exhibits: Iterable[Exhibit]) -> tuple[str, ..
 
 
 def check(case: Case, *, heads: Mapping[int, str] | None = None) -> list[str]:
-    """Everything in the case that is not what its custody log vouches for; empty where all is.
+    """Everything in the case that is not what its custody log vouches for; empty where all is. See `prove`."""
+    return list(prove(case, heads=heads).problems)
 
-    Compared are the log (with `heads`, see `custody.verify`) and its bodies, none of which is withheld from one's own case; every run's
-    `run.json` and segments with their digests. Named are also segments, runs and extracted files that nothing vouches for.
+
+def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: Trust | None = None) -> custody.Proof:
+    """What in the case is not what its custody log vouches for, and what could not be proved of the log.
+
+    Compared are the log (with `heads` and `trust`, see `custody.proved`) and its bodies, none of which is withheld from one's own case;
+    every run's `run.json` and segments with their digests. Named are also segments, runs and extracted files that nothing vouches for.
     """
     listed: dict[str, set[str]] = {}
     started: set[str] = set()
@@ -414,7 +420,8 @@ def check(case: Case, *, heads: Mapping[int, str] | None = None) -> list[str]:
                 names.add(name)
                 yield from _segment(folder / "segments", name, stated, case.folder)
 
-    problems = custody.verify(case.folder, vouched, heads=heads)
+    proof = custody.proved(case.folder, vouched, heads=heads, trust=trust)
+    problems = list(proof.problems)
     for run in case.runs():
         folder = case.run_folder(run)
         if run not in started:
@@ -426,7 +433,7 @@ def check(case: Case, *, heads: Mapping[int, str] | None = None) -> list[str]:
             )
         elif (folder / "complete").exists():
             problems.append(f"runs/{run}: says that it is complete, but the custody log does not list its segments")
-    return [*problems, *_extracted(case)]
+    return msgspec.structs.replace(proof, problems=(*problems, *_extracted(case)))
 
 
 def _compared(path: Path, stated: str, folder: Path) -> Iterator[str]:

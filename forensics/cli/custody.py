@@ -1,66 +1,102 @@
-"""`custody`: the log of who did what, shown, added to, verified."""
+"""`custody`: the log of who did what, shown, added to, signed, verified."""
 
 from pathlib import Path
 
 import click
 
 from forensics import custody as log
-from forensics.case import check, open_case
+from forensics.case import open_case, prove
 from forensics.cli.console import by_option, case_option, json_option, say, table
-from forensics.errors import CustodyBroken, UsageError
+from forensics.custody.telling import blocks
+from forensics.errors import CustodyBroken
+from forensics.location import escape
 
 
 @click.group()
 def custody() -> None:
-    """The custody log: show, add, verify."""
+    """The custody log: show, add, sign, verify."""
 
 
 @custody.command()
 @case_option
 @json_option
 def show(folder: Path, as_json: bool) -> None:
-    """The log, line by line, and the digest of its head."""
-    opened = open_case(folder)
-    lines = log.read(opened.folder)
+    """The log as a document, event by event, and whether its head is signed."""
+    case = open_case(folder)
+    lines = log.read(case.folder)
     if as_json:
         for line in lines:
             say(line)
         return
-    table(("no.", "at", "event", "object", "by"), [(line.seq, line.at, line.event, line.object, line.by) for line in lines])
-    number, digest = log.head(opened.folder)
-    click.echo(f"head: line {number}, SHA-256 {digest} (unsigned)")
+    signed = {int(each.path.stem): each for each in log.judged(case.folder, None) if each.path.stem.isdigit()}
+    for block in blocks(lines, signed):
+        click.echo(escape(block.heading))
+        for name, value in block.particulars:
+            click.echo(f"    {escape(name)}: {escape(value)}")
+        click.echo()
+    number, digest = log.head(case.folder)
+    last = max((seq for seq, each in signed.items() if each.checkpoint), default=0)
+    click.echo(f"head: line {number}, SHA-256 {digest} ({f'signed up to line {last}' if last else 'unsigned'})")
 
 
 @custody.command()
 @click.argument("event")
-@click.argument("object_")
+@click.argument("object_", metavar="OBJECT")
 @case_option
 @by_option
-@click.option("--field", "fields", multiple=True, help="NAME=VALUE, such as purpose=..., place=..., from=..., to=...; any number of times.")
+@click.option("--field", "fields", multiple=True, help="NAME=VALUE, any number of times; `custody forms EVENT` lists the names.")
 def add(event: str, object_: str, folder: Path, by: str | None, fields: tuple[str, ...]) -> None:
     """Add an EVENT (seized, transferred, returned, ...) that happened to OBJECT (an exhibit)."""
-    body = {}
-    for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--field {field!r}: say NAME=VALUE")
-        body[name] = value
-    opened = open_case(folder)
-    with opened.lock():
-        line = log.append(opened.folder, event, object=object_, body=body, by=by)
-    click.echo(f"line {line.seq}: {line.event} {line.object}")
+    case = open_case(folder)
+    body = log.typed(event, fields)
+    with case.lock():
+        line = log.append(case.folder, event, object=object_, body=body, by=by)
+    click.echo(f"line {line.seq}: {line.event} {escape(line.object)}")
+
+
+@custody.command()
+@click.argument("event", required=False)
+def forms(event: str | None) -> None:
+    """The fields of an EVENT's form, or the events that have one."""
+    if event is None:
+        table(("event", "what it records"), [(name, (form.__doc__ or "").partition("\n")[0]) for name, form in log.FORMS.items()])
+        return
+    rows = [("*" if each.required else "", each.name, each.takes, each.what) for each in log.fields_of(event)]
+    table(("", "field", "takes", "what it is"), rows)
+    click.echo("* required; of a field below another only where that is given. --by says who records it.")
 
 
 @custody.command()
 @case_option
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="What a partner holds of the log: a receipt, a package's custody.jsonl or a checkpoint; any number of times.",
+)
 @json_option
-def verify(folder: Path, as_json: bool) -> None:
-    """Prove that no line, body, segment or kept file was changed, dropped, inserted or moved."""
-    opened = open_case(folder)
-    problems = check(opened)
+def verify(folder: Path, against: tuple[Path, ...], as_json: bool) -> None:
+    """Prove that no line, body, segment or kept file was changed, dropped, inserted or moved, and that all signatures hold."""
+    case = open_case(folder)
+    trusted = None
+    heads: dict[int, str] = {}
+    problems, notices = [], []
+    for path in against:
+        stated = log.read_counterpart(path, trusted)
+        problems += [stated.problem] if stated.problem else []
+        notices += [stated.notice] if stated.notice else []
+        differing = [seq for seq, digest in stated.heads.items() if heads.get(seq, digest) != digest]
+        problems += [f"{path.name}: says of line {seq} another digest than the file before it" for seq in differing]
+        heads |= stated.heads
+    proof = prove(case, heads=heads, trust=trusted)
+    problems += proof.problems
+    notices += proof.notices
     if as_json:
-        say({"problems": problems, "head": log.head(opened.folder)})
+        say({"problems": problems, "notices": notices, "head": log.head(case.folder), "signed": proof.signed})
+    else:
+        for notice in notices:
+            click.echo(f"note: {escape(notice)}")
     if problems:
         raise CustodyBroken("\n".join(problems))
     if not as_json:
-        click.echo(f"the chain holds: {log.head(opened.folder)[0]} lines, and everything that they vouch for")
+        click.echo(f"the chain holds: {log.head(case.folder)[0]} lines, and everything that they vouch for")

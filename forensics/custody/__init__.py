@@ -8,24 +8,43 @@ A chain alone shows neither a cut tail nor a rewriting of everything: signed che
 Whoever appends holds the case's lock; the log is locked besides, for the moment of writing.
 """
 
+from forensics.custody.checkpoints import CHECKPOINTS, Checkpoint, checkpoint, heads_of, judged
+from forensics.custody.counterpart import Counterpart, read_counterpart
 from forensics.custody.events import EVENTS, PERSON_EVENTS, TOOL_EVENTS, check_event
+from forensics.custody.filling import fields_of, typed
+from forensics.custody.forms import FORMS
 from forensics.custody.line import BODIES, LOG, ORIGIN, CustodyLine
 from forensics.custody.reading import head, read, withheld
-from forensics.custody.verifying import verify
+from forensics.custody.transfers import countersign, transfer
+from forensics.custody.verifying import Proof, proved, verify
 from forensics.custody.writing import append
 
 __all__ = [
     "BODIES",
+    "CHECKPOINTS",
     "EVENTS",
+    "FORMS",
     "LOG",
     "ORIGIN",
     "PERSON_EVENTS",
     "TOOL_EVENTS",
+    "Checkpoint",
+    "Counterpart",
     "CustodyLine",
+    "Proof",
     "append",
     "check_event",
+    "checkpoint",
+    "countersign",
+    "fields_of",
     "head",
+    "heads_of",
+    "judged",
+    "proved",
     "read",
+    "read_counterpart",
+    "transfer",
+    "typed",
     "verify",
     "withheld",
 ]

@@ -3,28 +3,62 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
+from forensics.custody.checkpoints import CHECKPOINTS, LARGEST, judged
 from forensics.custody.events import EVENTS
 from forensics.custody.line import LINE_LIMIT, LOG, ORIGIN, CustodyLine, is_canonical, seconds_back, try_decode, with_body
 from forensics.custody.reading import raw_lines, read_body
+from forensics.custody.transfers import Ledger
 from forensics.digest import sha256
+from forensics.signing.trust import Trust
+
+
+class Proof(Struct, frozen=True):
+    """What is wrong with a log; what is not proved of it and by itself no fault; the last line that a checkpoint signs (0: none)."""
+
+    problems: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+    signed: int = 0
 
 
 def verify(
-    folder: Path, checks: Callable[[CustodyLine], Iterable[str]] | None = None, *, heads: Mapping[int, str] | None = None
+    folder: Path,
+    checks: Callable[[CustodyLine], Iterable[str]] | None = None,
+    *,
+    heads: Mapping[int, str] | None = None,
+    trust: Trust | None = None,
 ) -> list[str]:
     """Everything that is wrong with the log, each with the number of the line; empty where it verifies.
 
+    Every problem of `proved`, where what is not proved has its place.
+    """
+    return list(proved(folder, checks, heads=heads, trust=trust).problems)
+
+
+def proved(
+    folder: Path,
+    checks: Callable[[CustodyLine], Iterable[str]] | None = None,
+    *,
+    heads: Mapping[int, str] | None = None,
+    trust: Trust | None = None,
+) -> Proof:
+    """What is wrong with the log, and what could not be proved of it.
+
     Named are changed, dropped, inserted and moved lines, changed bodies, an incomplete last line, a clock that stepped back unsaid. A
     withheld body is none of these (see `withheld`). `checks` is asked for problems of what a line's body vouches for; `heads` are
-    digests of lines by number, as signed checkpoints, reports or a partner's copy state them: they show a cut or rewritten log.
+    digests of lines by number, as reports or a partner's copy state them: like this log's own checkpoints they show a cut or rewritten log.
+    Signatures of checkpoints and transfers must hold; with `trust`, also lead to a pinned root and not be revoked.
     """
     problems: list[str] = []
     digests: dict[int, str] = {}
-    seq, before, at = 0, ORIGIN, ""
+    seq, before, at, said = 0, ORIGIN, "", 0
+    ledger: Ledger | None = None
     if not (folder / LOG).exists():
-        return [f"{LOG}: there is no custody log"]
+        return Proof((f"{LOG}: there is no custody log",))
     for number, raw in raw_lines(folder):
         where = f"{LOG}, line {number}"
+        ledger = ledger or Ledger(sha256(raw), trust)
         if len(raw) > LINE_LIMIT:
             problems.append(f"{where}: is longer than {LINE_LIMIT} bytes, so it is not a custody line; nothing after it was read")
             break
@@ -40,18 +74,52 @@ def verify(
         body, problem = read_body(folder, line)
         if problem:
             problems.append(f"{where}: {problem}")
-        elif checks is not None:
-            problems += (f"{where}: {said}" for said in checks(with_body(line, body)))
+        else:
+            whole = with_body(line, body)
+            problems += (f"{where}: {problem}" for problem in ledger.problems(whole))
+            problems += (f"{where}: {problem}" for problem in _vouched(folder, whole))
+            problems += (f"{where}: {problem}" for problem in (checks(whole) if checks else ()))
         seq, before, at = line.seq, sha256(raw), line.at
+        said = said if line.event == "checkpointed" else seq  # the last line that says more than that a checkpoint was made
         digests[seq] = before
-    for stated, digest in sorted((heads or {}).items()):
+    found = tuple(judged(folder, trust))
+    problems += (f"{each.path.relative_to(folder)}: {each.problem}" for each in found if each.problem)
+    problems += _stated(digests, (heads or {}).items() | {(each.checkpoint.seq, each.checkpoint.head) for each in found if each.checkpoint})
+    signed = max((each.checkpoint.seq for each in found if each.checkpoint), default=0)
+    notices = list(ledger.notices()) if ledger else []
+    if not signed:
+        notices.append(f"{LOG}: unsigned: no checkpoint states its head, so a cut tail or a rewriting shows against a partner's copy only")
+    elif said > signed:
+        notices.append(f"{LOG}: lines {signed + 1}-{seq} are covered by no checkpoint")
+    if trust is None and (signed or (ledger and ledger.signed)):
+        notices.append("signatures were checked for integrity, but not to whom they belong: name the folder of trusted roots with --trust")
+    return Proof(tuple(problems), tuple(notices), signed)
+
+
+def _stated(digests: Mapping[int, str], heads: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """What the heads show that were stated elsewhere."""
+    for stated, digest in sorted(heads):
         if stated not in digests:
-            problems.append(f"{LOG}, line {stated}: is not there, though a checkpoint or report states it: the log was cut")
+            yield f"{LOG}, line {stated}: is not there, though a checkpoint or report states it: the log was cut"
         elif digests[stated] != digest:
-            problems.append(
-                f"{LOG}, line {stated}: is not the one that a checkpoint or report states: it or a line before it was rewritten"
-            )
-    return problems
+            yield f"{LOG}, line {stated}: is not the one that a checkpoint or report states: it or a line before it was rewritten"
+
+
+def _vouched(folder: Path, line: CustodyLine) -> Iterator[str]:
+    """What is wrong with the checkpoint that a `checkpointed` line vouches for. In a package it may be left out, with the line's body."""
+    if line.event != "checkpointed" or line.body is None:
+        return
+    seq = line.body.get("checkpoint")
+    path = folder / CHECKPOINTS / f"{seq}.json"
+    if not isinstance(seq, int) or line.object != path.relative_to(folder).as_posix():
+        yield "vouches for a checkpoint that has no number"
+        return
+    for each, digest in ((path, line.body.get("sha256")), (path.with_suffix(".p7s"), line.body.get("signature_sha256"))):
+        name = each.relative_to(folder)
+        if not each.is_file():
+            yield f"{name} is missing"
+        elif each.stat().st_size > LARGEST or sha256(each.read_bytes()) != digest:
+            yield f"{name} was changed: it does not have the SHA-256 that was logged"
 
 
 def _follows(line: CustodyLine, raw: bytes, seq: int, before: str, at: str) -> Iterator[str]:

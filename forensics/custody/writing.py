@@ -101,7 +101,7 @@ def _write(
     encoded = encode(line)
     if len(encoded) > LINE_LIMIT:
         raise UsageError(f"custody event {event!r}: its clock's name makes a line of {len(encoded)} bytes; shorten it")
-    _write_body(folder / BODIES / f"{line.body_sha256}.json", content)
+    write_whole(folder / BODIES / f"{line.body_sha256}.json", content)
     log.write(encoded)
     log.flush()
     os.fsync(log.fileno())
@@ -109,8 +109,8 @@ def _write(
     return with_body(line, decode_body(content))
 
 
-def _write_body(path: Path, content: bytes) -> None:
-    """The body is durable before the line that vouches for it."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file under ``custody/`` whole and durable, before the line that vouches for it."""
     temporary = path.with_name(f".{path.name}.part")
     with open(temporary, "wb") as file:
         file.write(content)
@@ -130,7 +130,7 @@ def _set_aside(folder: Path, log: BinaryIO) -> list[tuple[str, dict[str, Any]]]:
         log.seek(whole)
         numbers = (folder / BODIES.parent / f"torn-{number}" for number in range(1, len(pieces) + 2))
         piece = next(path for path in numbers if not path.exists())
-        _write_body(piece, log.read())
+        write_whole(piece, log.read())
         pieces.append(piece)
         log.truncate(whole)
         os.fsync(log.fileno())

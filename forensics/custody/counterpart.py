@@ -1,0 +1,85 @@
+"""What somebody else holds of the log: a receipt, the log of a package, a checkpoint. It shows a cut tail and a rewriting."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from forensics.custody.checkpoints import LARGEST, judge
+from forensics.custody.line import LINE_LIMIT, ORIGIN, SHA256, try_decode
+from forensics.digest import sha256
+from forensics.errors import UsageError
+from forensics.signing.trust import Trust
+
+_LARGEST_LOG = 1 << 30
+
+
+class Counterpart(Struct, frozen=True):
+    """Digests of lines by number, as a file states them; what that file is; and what is wrong with it or not proved of it."""
+
+    heads: dict[int, str]
+    what: str
+    problem: str | None = None
+    notice: str | None = None
+
+
+class _Head(Struct, frozen=True):
+    seq: int
+    head: str
+
+
+class _Stated(Struct, frozen=True):
+    """A receipt or a disclosure, as far as it speaks of the log: at the top, or under ``custody``."""
+
+    custody: _Head | None = None
+    seq: int | None = None
+    head: str | None = None
+
+
+def read_counterpart(path: Path, trust: Trust | None) -> Counterpart:
+    """The heads that a receipt (JSON with ``seq`` and ``head``, or the two under ``custody``), a ``custody.jsonl`` or a checkpoint states.
+
+    Raises UsageError for a file that is none of these, OSError.
+    """
+    if path.stat().st_size > _LARGEST_LOG:
+        raise UsageError(f"{path}: is larger than {_LARGEST_LOG} bytes, so it is no counterpart of a custody log")
+    with open(path, "rb") as file:
+        first = file.readline(LINE_LIMIT + 1)
+    if try_decode(first) is not None and first.endswith(b"\n"):
+        return _of_log(path)
+    if path.stat().st_size > LARGEST:
+        raise _none(path)
+    data = path.read_bytes()
+    if b'"forensics-checkpoint/' in data:
+        found = judge(path, trust)
+        if found.checkpoint is None:
+            return Counterpart({}, "checkpoint", problem=f"{path.name}: {found.problem}")
+        return Counterpart({found.checkpoint.seq: found.checkpoint.head}, "checkpoint")
+    try:
+        stated = msgspec.json.decode(data, type=_Stated)
+    except (ValueError, RecursionError) as error:
+        raise _none(path) from error
+    held = stated.custody or (_Head(stated.seq, stated.head) if stated.seq is not None and stated.head is not None else None)
+    if held is None or not SHA256.fullmatch(held.head) or held.seq < 1:
+        raise _none(path)
+    return Counterpart({held.seq: held.head}, "statement", notice=f"{path.name}: its signature is not checked here; see `forensics verify`")
+
+
+def _of_log(path: Path) -> Counterpart:
+    """Every line's digest of another copy of the log, as far as that is a chain itself."""
+    heads: dict[int, str] = {}
+    before = ORIGIN
+    with open(path, "rb") as file:
+        while raw := file.readline(LINE_LIMIT + 1):
+            line = try_decode(raw)
+            if line is None or not raw.endswith(b"\n") or line.prev != before or line.seq != len(heads) + 1:
+                return Counterpart(
+                    heads, "log", problem=f"{path.name}, line {len(heads) + 1}: does not follow the line before it in that copy"
+                )
+            before = sha256(raw)
+            heads[line.seq] = before
+    return Counterpart(heads, "log", notice=f"{path.name}: is a copy without a signature; whose it is, is not proved here")
+
+
+def _none(path: Path) -> UsageError:
+    return UsageError(f"{path}: is no receipt, custody log or checkpoint, so nothing can be compared with it")
