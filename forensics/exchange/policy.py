@@ -103,7 +103,7 @@ def withheld(index: Index, review: Review, to_state: str) -> dict[str, frozenset
         reasons = set(contents.get(record.sha256 or "", ()))
         for place in _containers(record.location):
             reasons |= places.get(place, set())
-        if values and not values.isdisjoint(selectors(record)):
+        if values and not values.isdisjoint(selectors(record, record.location)):
             reasons.add(CLAIM)
         if reasons:
             found.setdefault(record.id, set()).update(reasons)
@@ -155,13 +155,13 @@ def _containers(location: str) -> Iterator[str]:
         head.append(str(layer))
 
 
-def selectors(record: Record) -> set[str]:
-    """Addresses and long numbers that a finding states, written alike: what tells of whom it is.
+def selectors(record: Record, *more: str) -> set[str]:
+    """Addresses and long numbers that a finding, or one of the texts `more`, states, written alike: what tells of whom it is.
 
     Of a number the last eight digits count, however its beginning is written; dates and times are none.
     """
     finding = record.finding
-    texts = [finding.summary]
+    texts = [finding.summary, *more]
     for value in finding.data.values():
         texts += [str(item) for item in value] if isinstance(value, list) else [str(value)] if isinstance(value, str | int) else []
     found: set[str] = set()

@@ -167,7 +167,8 @@ def seal(
     name = f"S-{max((number for number, _ in _numbered(case)), default=0) + 1}"
     made = case.seals / f".{name}.part"
     shutil.rmtree(made, ignore_errors=True)  # what a crash left
-    (made / "records").mkdir(mode=0o700, parents=True)
+    made.mkdir(mode=0o700)
+    (made / "records").mkdir(mode=0o700)
     try:
         number = _write(made, case, index, review, name, at)
         content = (made / SEAL).read_bytes()
@@ -184,7 +185,7 @@ def seal(
     files = {path: sha256_file(found.folder / path) for path in (SEAL, SIGNATURE, STAMP, PRIVATE) if (found.folder / path).exists()}
     body = {"seal": name, "seal_sha256": found.digest, "records": number, "files": files, "certificate": signer.fingerprint}
     custody.append(case.folder, "sealed_records", object=name, body=body, by=signer.name, at=at)
-    signer.checkpoint(case.folder, f"seal {name}", at)
+    signer.checkpoint(case.folder, "seal", at)
     return found
 
 
@@ -197,6 +198,8 @@ class Signing(Protocol):
     def country(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def certificate(self) -> bytes: ...
     def sign(self, data: bytes, at: datetime) -> bytes: ...
     def countersign(self, data: bytes, signature: bytes, at: datetime) -> bytes: ...
     def stamp(self, signature: bytes) -> bytes | None: ...

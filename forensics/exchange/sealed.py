@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
@@ -173,6 +174,26 @@ def decode(data: bytes, name: str) -> SealedRecord:
 def kind_of(record: SealedRecord) -> str:
     """The word under `type`: ``finding``, ``person``, ..."""
     return str(type(record).__struct_config__.tag)
+
+
+def digest(data: bytes) -> str:
+    """What the seal says of a record's file: its SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def strings(record: SealedRecord) -> Iterator[str]:
+    """Every text of a record, names of fields included, except its salt."""
+    stack: list[object] = [msgspec.structs.replace(record, salt="")]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            stack += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple):
+            stack += value
+        elif isinstance(value, Struct):
+            stack += [getattr(value, name) for name in value.__struct_fields__]
 
 
 def commitment(salt: str, sha256: str) -> str:

@@ -3,7 +3,8 @@
 import gettext
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import msgspec
 from markupsafe import Markup
 from msgspec import Struct
 
+from forensics.digest import sha256_file
 from forensics.export import csv, jsonl, listing
 from forensics.export.listing import Listing
 from forensics.index import open_index
 from forensics.model import ImageDamage, Segment
-from forensics.report import markup
+from forensics.report import markup, pdf, pdf_signature
 from forensics.report.build import Index
 from forensics.report.document import Document
 from forensics.report.language import SOURCE, catalogue, templates_folder
-from forensics.report.template import SHIPPED, Template, chosen, environment, refused
+from forensics.report.pdf_values import SignedBy
+from forensics.report.template import PDF, SHIPPED, Template, chosen, environment, refused
 from forensics.report.text import plain_text
 
 # What a template can raise that is the template's fault: an examiner's own is refused by its line
@@ -38,20 +41,38 @@ class Report(Struct, frozen=True):
     listings: tuple[Listing, ...]
 
 
+class Signature(Struct, frozen=True):
+    """Who signs the PDF, when (the claimed time), and whose time stamp it gets, if any."""
+
+    identity: pdf_signature.Key
+    at: datetime
+    stamping: pdf_signature.Stamping | None = None
+
+
 def write(
-    document: Document, index: Index, folder: Path, templates: Iterable[str] = SHIPPED, *, large: Callable[[], tuple[Listing, ...]] = tuple
+    document: Document,
+    index: Index,
+    folder: Path,
+    templates: Iterable[str] = SHIPPED,
+    *,
+    large: Callable[[], tuple[Listing, ...]] = tuple,
+    signature: Signature | None = None,
 ) -> Report:
     """Write the listings, then the pages that name them, into `folder`, which exists.
 
     `large` gives those listings that another process has written meanwhile (`large_listing`). `templates` are names of shipped ones, or
-    paths of an examiner's own. Nothing of the index is held in memory. Raises UsageError for a language without a catalogue, for an
-    unknown or a wrong template, OSError.
+    paths of an examiner's own. With `signature` the PDF among the pages is signed. Nothing of the index is held in memory. Raises
+    UsageError for a language without a catalogue, for an unknown or a wrong template, EngineError where no PDF can be made, SigningError,
+    OSError.
     """
     translations = catalogue(document.language)
     found = chosen(templates)
     listings = write_listings(index, folder, large)
     pages = []
     for template in found:
+        if template.folder is None and template.name == PDF:
+            pages.append(_pdf(document, listings, folder / PDF, translations, signature))
+            continue
         pages.append(listing.write(folder / template.page, _lines(render(document, listings, template, translations))))
     return Report(folder, document.id, tuple(pages), listings)
 
@@ -60,6 +81,9 @@ def check(templates: Iterable[str], language: str = SOURCE) -> None:
     """Whether a report can be made of these templates in this language, before the work that it reports. Raises UsageError."""
     translations = catalogue(language)
     for template in chosen(templates):
+        if template.folder is None and template.name == PDF:
+            pdf.check()
+            continue
         try:
             _environment(translations, template.folder).get_template(template.name)
         except (jinja2.TemplateError, UnicodeDecodeError) as error:
@@ -109,6 +133,7 @@ def render(
     translations: gettext.NullTranslations,
     *,
     language: str | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     """The page of `template` (a shipped one by name), piece by piece. Reads document, listings' digests and fonts; nothing else.
 
@@ -123,6 +148,7 @@ def render(
         "listings": {item.name: item for item in listings},
         "language": language or document.language,
         "fonts": [(name, _font(name)) for name in markup.scripts(held)],
+        **(more or {}),
     }
     if template.folder is None:
         yield from map(str, made.get_template(template.name).generate(values))  # some are Markup, which would escape what is added to it
@@ -131,6 +157,18 @@ def render(
         yield from map(str, made.get_template(template.name).generate(values))
     except _TEMPLATE_ERRORS as error:
         raise refused(template, error) from error
+
+
+def _pdf(
+    document: Document, listings: Iterable[Listing], path: Path, translations: gettext.NullTranslations, signature: Signature | None
+) -> Listing:
+    """The PDF, signed where somebody signs it; it has no rows."""
+    signed_by = None if signature is None else SignedBy(signature.identity.name, signature.identity.fingerprint)
+    made = pdf.render(document, listings, translations, signed_by=signed_by)
+    listing.write(path, (), head=made)
+    if signature is not None:
+        pdf_signature.sign(path, path, signature.identity, at=signature.at, stamping=signature.stamping)
+    return Listing(path.name, 0, path.stat().st_size, sha256_file(path))
 
 
 def _lines(parts: Iterable[str]) -> Iterator[bytes]:
@@ -167,4 +205,4 @@ def _font(script: str) -> Markup:
     return Markup(f"data:font/ttf;base64,{b64encode(content).decode()}")  # noqa: S704 - base64 of our own file
 
 
-__all__ = ["Report", "check", "render", "write", "write_listings"]
+__all__ = ["Report", "Signature", "check", "render", "write", "write_listings"]

@@ -1,0 +1,59 @@
+"""What is in a package for people and for other tools: report, graph, how to verify; made of the disclosed records alone."""
+
+from pathlib import Path
+
+import msgspec
+
+from forensics import custody, report
+from forensics.exchange import sealed
+from forensics.exchange.disclosure import Disclosure
+from forensics.exchange.view import Disclosed
+from forensics.report.language import catalogue
+from forensics.report.render import render
+from forensics.report.template import Template
+
+PER_KIND = 200
+_VERIFY = """\
+This text came inside the package that it speaks of. Whoever could change the package could change this text:
+do not trust it for verification. The instructions, the program verify.pyz and the fingerprint of the sender's
+root certificate reach you out of band, from your own central authority or from the sender's, over another
+channel than the package. Compare the fingerprint by telephone.
+
+What there is to verify, with age, tar, openssl and sha256sum:
+  tagmanifest-sha256.txt.p7s   two officers of the sending state signed this package
+  manifest-sha256.txt          every file is the one that they signed
+  data/seal.sha256.p7s         the examiner signed the digests of all records of the case, once
+  data/seal.sha256             the records here are among them; what is missing was withheld
+  data/custody.jsonl           each line carries the SHA-256 of the line before
+"""
+
+
+def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> dict[str, bytes]:
+    """The files that are made of the records and the custody log in the bag's `data`, by name; the same for the same bag.
+
+    `tool` is name and version of this tool. Raises UsageError for a language without a catalogue, PackageInvalid.
+    """
+
+    def record(name: str) -> sealed.SealedRecord:
+        return sealed.decode((data / "records" / f"{name}.json").read_bytes(), name)
+
+    disclosed = Disclosed(disclosure.records, record, disclosure.seal)
+    document = report.build(
+        disclosed,
+        disclosed,
+        at=disclosure.made_at,
+        custody=custody.read(data),
+        head=(disclosure.custody.seq, disclosure.custody.head),
+        missing=(),
+        tool=tool,
+        language=language,
+        per_kind=PER_KIND,
+    )
+    page = render(
+        document,
+        (),
+        Template("disclosure.html", None, "report.html"),
+        catalogue(language),
+        more={"disclosure": msgspec.to_builtins(disclosure)},
+    )
+    return {"report.html": "".join(page).encode(), "verify.txt": _VERIFY.encode()}

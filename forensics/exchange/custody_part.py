@@ -1,0 +1,84 @@
+"""The part of the custody log that a partner gets: every line, and the bodies of what happened to the exhibits disclosed.
+
+A line tells no more than number, time and kind of event. A body leaves only if its event is on the list, it is about an exhibit that is
+disclosed, every field of it is on the list, and it names nobody who is protected. So what was examined, reviewed, reported or disclosed to
+others stays, and so does the path of an image.
+"""
+
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from forensics import custody
+from forensics.custody import CustodyLine
+from forensics.errors import CustodyBroken
+from forensics.exchange.disclosure import mentions
+
+EVENTS = frozenset({"seized", "sealed", "received", "checked_in", "checked_out", "transferred", "acquired", "copied", "returned"})
+FIELDS = frozenset(
+    {
+        "purpose", "from", "to", "place", "at", "started", "ended", "condition", "seal_no", "seal_before", "seal_after", "carrier",
+        "waybill", "hash_before", "hash_after", "sha256", "sha512", "md5", "size", "authority", "legal_authority_ref", "receipt_no",
+        "witness", "tool", "tool_version", "tool_sha256", "write_blocker", "no_write_blocker_reason", "type", "operator",
+        "changes_made_to_original", "exhibit", "clock", "power_state", "lock_state", "isolation", "device_clock_offset",
+    }
+)  # fmt: skip
+CHECKPOINTS = Path("custody", "checkpoints")
+_DIGEST = re.compile(r"\b(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32})\b")
+_LOCAL = re.compile(r"(?:^|\s)(?:/|[A-Za-z]:\\)")  # the beginning of a path of this machine
+
+
+def lines(
+    folder: Path, exhibits: Collection[str], small: Collection[str], protected: Collection[str]
+) -> Iterator[tuple[CustodyLine, bool]]:
+    """Every line of the log with whether its body may leave. `small` are exhibits whose digests do not; `protected` names (case folded)."""
+    for line in custody.read(folder):
+        yield line, may_leave(line, exhibits, small, protected)
+
+
+def may_leave(line: CustodyLine, exhibits: Collection[str], small: Collection[str], protected: Iterable[str]) -> bool:
+    """Whether the body of a line may be given to a partner."""
+    if line.event not in EVENTS or line.object not in exhibits or line.body is None or not line.body.keys() <= FIELDS:
+        return False
+    if line.event == "seized" and "from" in line.body:  # the holder's name
+        return False
+    texts = [line.object, line.by or "", *_texts(line.body)]
+    if any(_LOCAL.search(text) for text in texts) or mentions(texts, protected):
+        return False
+    return line.object not in small or not any(_DIGEST.search(text) for text in texts)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif value is not None:
+        yield str(value)
+
+
+def copy(folder: Path, data: Path, exhibits: Collection[str], small: Collection[str], protected: Collection[str]) -> tuple[int, str]:
+    """Copy log, bodies that may leave, and checkpoints from the case's `folder` into the bag's `data`. Returns the head of the copy.
+
+    Raises CustodyBroken where the log does not read.
+    """
+    seq, head = custody.head(folder)
+    if not seq:
+        raise CustodyBroken(f"{folder / custody.LOG}: is empty; restore it from a copy")
+    bodies = data / custody.BODIES
+    bodies.mkdir(parents=True)
+    content = (folder / custody.LOG).read_bytes()
+    (data / custody.LOG).write_bytes(content[: content.rfind(b"\n") + 1])  # without what a crash left of a line
+    for line, leaves in lines(folder, exhibits, small, protected):
+        if leaves:
+            shutil.copyfile(folder / custody.BODIES / f"{line.body_sha256}.json", bodies / f"{line.body_sha256}.json")
+    if (folder / CHECKPOINTS).is_dir():
+        (data / CHECKPOINTS).mkdir(parents=True)
+        for path in sorted((folder / CHECKPOINTS).iterdir()):
+            if path.suffix in (".json", ".p7s", ".tsr") and path.with_suffix(".json").exists() and not path.name.startswith("."):
+                shutil.copyfile(path, data / CHECKPOINTS / path.name)
+    return seq, head

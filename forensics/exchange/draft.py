@@ -1,0 +1,183 @@
+"""A disclosure before anybody approved it: the bag in ``packages/<id>/bag/``, signed by its author; beside it what the house alone knows.
+
+`draft.json` says what was chosen and overridden, so that the approver is shown, and the tool chooses, the same again.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from forensics import __version__
+from forensics.case import Case
+from forensics.digest import canonical, sha256
+from forensics.errors import CaseError, NotDisclosable, UsageError
+from forensics.exchange import bag, contents, custody_part, disclosure, policy, sealed
+from forensics.exchange.disclosure import Disclosure, Terms
+from forensics.exchange.plan import Choice, Plan, protected_names
+from forensics.exchange.seal import SEAL, SIGNATURE, STAMP, Review, Seal, Signing
+from forensics.segment import sync_folder, write_whole
+
+DRAFT = "draft.json"
+BAG = "bag"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """`draft.json`: who drafted what, and under which choice and terms. Never sent."""
+
+    id: str
+    seal: str
+    author: str
+    fingerprint: str
+    choice: Choice
+    terms: Terms
+    overrides: dict[str, str]
+    recipients: tuple[str, ...]
+    tag_manifest: str
+    languages: tuple[str, ...]
+    tool: str
+
+
+def write(
+    case: Case,
+    review: Review,
+    seal: Seal,
+    plan: Plan,
+    terms: Terms,
+    recipients: Iterable[str],
+    signer: Signing,
+    *,
+    at: datetime,
+    language: str = "en",
+) -> Draft:
+    """Write the bag of `plan` and sign it as its author; `recipients` are the age keys pinned for the state.
+
+    The case is locked by the caller. Raises NotDisclosable for all that keeps it from leaving, UsageError, SigningError, CaseError.
+    """
+    disclosure.check(terms, at)
+    keys = tuple(sorted(set(recipients)))
+    if not keys:
+        raise NotDisclosable(f"not disclosed: the trust list has no key of {terms.to_state}; add one with `forensics trust add`")
+    if plan.choice.to_state != terms.to_state:
+        raise UsageError(f"the plan is for {plan.choice.to_state}, the disclosure for {terms.to_state}")
+    if plan.refusals:
+        raise NotDisclosable("not disclosed: " + "; ".join(plan.refusals))
+    if unsaid := [word for word, reason in plan.overrides.items() if not reason]:
+        raise NotDisclosable(f"not disclosed: say why, as --override {unsaid[0]}:REASON")
+    protected = protected_names(review, plan.choice)
+    if named := disclosure.mentions(terms.texts(), protected):
+        raise NotDisclosable(f"not disclosed: the text of the disclosure names a person who is protected ({named[0]!r})")
+    name = next_id(case)
+    folder = case.packages / f".{name}.part"
+    shutil.rmtree(folder, ignore_errors=True)  # what a crash left
+    data = folder / BAG / "data"
+    folder.mkdir(mode=0o700)
+    (data / "records").mkdir(parents=True)
+    try:
+        for path in (SEAL, SIGNATURE, STAMP):
+            if (seal.folder / path).exists():
+                shutil.copyfile(seal.folder / path, data / path)
+        digests = seal.digests()
+        exhibits: set[str] = set()
+        small: set[str] = set()
+        for record in plan.names:
+            content = seal.read(record)
+            if sealed.digest(content) != digests.get(record):
+                raise CaseError(f"seals/{seal.name}/records/{record}.json: was changed since it was sealed; restore it, or seal again")
+            (data / "records" / f"{record}.json").write_bytes(content)
+            said = sealed.decode(content, record)
+            if isinstance(said, sealed.ExhibitRecord):
+                exhibits.add(said.exhibit.exhibit_id)
+                if said.medium is None or said.medium.sha256 is None:
+                    small.add(said.exhibit.exhibit_id)
+        head = custody_part.copy(case.folder, data, exhibits, small, protected)
+        made = _disclosure(case, name, seal, plan, terms, keys, signer, at, head)
+        write_whole(data / "disclosure.json", disclosure.encode(made))
+        tool = f"forensics {__version__}"
+        for path, page in contents.pages(data, made, language=language, tool=tool).items():
+            write_whole(data / path, page)
+        info = {
+            "Bag-Software-Agent": tool,
+            "Bagging-Date": at.date().isoformat(),
+            "External-Identifier": name,
+            "Source-Organization": made.from_.agency,
+        }
+        tags = bag.write(folder / BAG, info)
+        signature = signer.sign(tags, at)
+        write_whole(folder / BAG / f"{bag.TAG_MANIFEST}.p7s", signature)
+        draft = Draft(
+            id=name,
+            seal=seal.name,
+            author=signer.name,
+            fingerprint=signer.fingerprint,
+            choice=plan.choice,
+            terms=terms,
+            overrides=plan.overrides,
+            recipients=keys,
+            tag_manifest=sha256(tags),
+            languages=(language,),
+            tool=tool,
+        )
+        write_whole(folder / DRAFT, canonical(draft))
+        os.rename(folder, case.packages / name)
+        sync_folder(case.packages)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return draft
+
+
+def _disclosure(
+    case: Case, name: str, seal: Seal, plan: Plan, terms: Terms, keys: Iterable[str], signer: Signing, at: datetime, head: tuple[int, str]
+) -> Disclosure:
+    return Disclosure(
+        format=disclosure.FORMAT,
+        id=name,
+        from_=disclosure.From(signer.country, case.info.agency or "", signer.name),
+        to=disclosure.To(terms.to_state, terms.authority, tuple(sha256(key.encode()) for key in keys)),
+        channel=terms.channel,
+        request_ref=terms.request_ref,
+        purpose=terms.purpose,
+        use=terms.use,
+        onward=terms.onward,
+        caveats=terms.caveats,
+        tlp=terms.tlp,
+        pap=terms.pap,
+        expires=terms.expires,
+        on_expiry=terms.on_expiry,
+        made_at=at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seal=seal.name,
+        case=case.info.case_id or "",
+        records=plan.names,
+        withheld=plan.withheld,
+        protection_check=disclosure.ProtectionCheck(disclosure.ASKED, "checked", terms.checked_by),
+        overrides=tuple(sorted({policy.GENERIC[word] for word in plan.overrides})),
+        author=signer.fingerprint,
+        custody=disclosure.Head(*head),
+    )
+
+
+def next_id(case: Case) -> str:
+    """``<case>-D<n>``, the next number that no package of the case has."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", case.info.case_id or "case").strip("-._")[:40] or "case"
+    case.packages.mkdir(mode=0o700, exist_ok=True)
+    taken = [
+        int(match[1]) for path in case.packages.iterdir() if (match := re.match(rf"{re.escape(stem)}-D([0-9]{{1,6}})(?:\.|$)", path.name))
+    ]
+    return f"{stem}-D{max(taken, default=0) + 1}"
+
+
+def read(case: Case, name: str) -> tuple[Draft, Path]:
+    """A draft and its folder. Raises UsageError where there is none, CaseError where it cannot be read."""
+    folder = case.packages / name
+    if not _ID.fullmatch(name) or not (folder / DRAFT).is_file():
+        raise UsageError(f"there is no draft {name!r} in {case.packages}; `forensics disclose` makes one, and an approved one is gone")
+    try:
+        return msgspec.json.decode((folder / DRAFT).read_bytes(), type=Draft), folder
+    except msgspec.DecodeError as error:
+        raise CaseError(f"{folder / DRAFT}: does not read ({error}); delete the folder and disclose again") from error
