@@ -8,8 +8,9 @@ reader sees and another does not cannot be there. A tar is not compressed, so no
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO
 
 from . import files
 from .refusal import Refused

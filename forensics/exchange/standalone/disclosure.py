@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from . import canonical, files
 from .refusal import Refused
@@ -49,7 +50,8 @@ def read(folder: Path) -> dict[str, Any]:
     if not all(isinstance(item, str) for each in lists for item in each):
         raise Refused("disclosure-form", "disclosure.json: a list holds something else than text")
     good = (
-        value["format"] == FORMAT and files.TOP.fullmatch(value["id"]) and _TIME.fullmatch(value["made_at"]) and _DAY.fullmatch(value["expires"])
+        value["format"] == FORMAT and files.TOP.fullmatch(value["id"])
+        and _TIME.fullmatch(value["made_at"]) and _DAY.fullmatch(value["expires"])
         and _SHA256.fullmatch(value["author"]) and _SHA256.fullmatch(value["custody"]["head"])
         and _STATE.fullmatch(value["from"]["state"]) and _STATE.fullmatch(value["to"]["state"])
     )  # fmt: skip
@@ -86,10 +88,10 @@ def check(value: dict[str, Any], top: str | None, seal: Seal, names: Iterable[st
     return f"{len(present)} of {len(seal.digests)} sealed records, {value['withheld']} withheld; for {value['use']}"
 
 
-def check_recipient(value: dict[str, Any], recipient: str) -> None:
-    """That it was made for the age key `recipient` ("age1..."). Raises Refused."""
-    if hashlib.sha256(recipient.encode()).hexdigest() not in value["to"]["recipients"]:
-        raise Refused("recipient", f"disclosure {value['id']} was made for other keys than {recipient}")
+def check_recipient(value: dict[str, Any], recipients: Iterable[str]) -> None:
+    """That it was made for one of these age keys ("age1..."). Raises Refused."""
+    if not {hashlib.sha256(each.encode()).hexdigest() for each in recipients} & set(value["to"]["recipients"]):
+        raise Refused("recipient", f"disclosure {value['id']} was made for other keys than {', '.join(recipients)}")
 
 
 def warnings(value: dict[str, Any], at: datetime.datetime) -> tuple[str, ...]:

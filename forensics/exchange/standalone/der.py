@@ -1,0 +1,229 @@
+"""The one form of signature file, read and **built again** without a library: what `openssl cms -verify` takes, and should not.
+
+OpenSSL 3.0 accepts changed bytes in parts of a CMS file that nobody signed (versions, lists of algorithms). Here the few values that may
+differ are taken out, the file is written anew from them in DER, and both must be the same bytes. Whether the signatures verify, and who is
+trusted, is asked of `openssl`. Sources: X.690 (DER), RFC 5652 (CMS), RFC 5035 (signing-certificate-v2), RFC 5480, RFC 5758.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NamedTuple
+
+from .refusal import Refused
+
+LARGEST = 256 * 1024
+_SIGNERS, _CERTIFICATES = 8, 32
+_INTEGER, _OCTETS, _OID, _SEQUENCE, _SET = 0x02, 0x04, 0x06, 0x30, 0x31
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
+_DATA = bytes.fromhex("06092a864886f70d010701")
+_CONTENT_TYPE = bytes.fromhex("06092a864886f70d010903")
+_DIGEST = bytes.fromhex("06092a864886f70d010904")
+_TIME = bytes.fromhex("06092a864886f70d010905")
+_BINDING = bytes.fromhex("060b2a864886f70d010910022f")
+_COUNTRY, _COMMON_NAME = bytes.fromhex("0603550406"), bytes.fromhex("0603550403")
+_P256, _P384 = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06052b81040022")
+
+
+class _Curve(NamedTuple):
+    """A curve: name of the digest that goes with it, the OIDs of digest and signature algorithm, the order of its group (SEC 2)."""
+
+    digest: str
+    digest_oid: bytes
+    algorithm_oid: bytes
+    order: int
+
+
+_CURVES = {
+    _P256: _Curve(
+        "sha256",
+        bytes.fromhex("0609608648016503040201"),
+        bytes.fromhex("06082a8648ce3d040302"),
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    ),
+    _P384: _Curve(
+        "sha384",
+        bytes.fromhex("0609608648016503040202"),
+        bytes.fromhex("06082a8648ce3d040303"),
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+    ),
+}
+
+
+class Certificate(NamedTuple):
+    """What a certificate says of its holder. Whether anybody vouches for it is not asked here."""
+
+    der: bytes
+    serial: bytes
+    issuer: bytes
+    name: str
+    country: str
+    key: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.der).hexdigest()
+
+
+class Part(NamedTuple):
+    """What one signer put in: certificate, claimed time (``2026-03-01T08:00:00Z``), digest of the content."""
+
+    certificate: Certificate
+    signed_at: str
+    digest: bytes
+
+    def is_over(self, data: bytes) -> bool:
+        """Whether the digest that was signed is that of `data`."""
+        return hashlib.new(_curve(self.certificate).digest, data).digest() == self.digest
+
+
+def read(signature: bytes, name: str) -> tuple[Part, ...]:
+    """The signers' parts of a signature file, which must be the one file that says them. Raises Refused ("structure", "certificates")."""
+    if len(signature) > LARGEST:
+        raise Refused("structure", f"{name}: {len(signature)} bytes are more than {LARGEST}")
+    try:
+        parts, again = _read(signature)
+    except (ValueError, IndexError, OverflowError) as error:
+        raise Refused("structure", f"{name}: not a signature file of the one form that is accepted: {error}") from None
+    if again != signature:
+        raise Refused("structure", f"{name}: not in the one form that is accepted: it was changed, or made by another tool")
+    return parts
+
+
+def certificate(der: bytes) -> Certificate:
+    """What the certificate of these DER bytes says. Raises ValueError."""
+    body = _children(_children(_one(der, _SEQUENCE))[0][1])
+    if body and body[0][0] == 0xA0:  # the version, absent in the first
+        body = body[1:]
+    subject, key = body[4], body[5]
+    return Certificate(
+        der, _make(*body[0]), _make(*body[2]), _named(subject[1], _COMMON_NAME), _named(subject[1], _COUNTRY).upper(), _make(*key)
+    )
+
+
+def _read(signature: bytes) -> tuple[tuple[Part, ...], bytes]:
+    kind, explicit = _children(_one(signature, _SEQUENCE))
+    if _make(*kind) != _SIGNED_DATA or explicit[0] != 0xA0:
+        raise ValueError("not signed data")
+    signed = _children(_one(explicit[1], _SEQUENCE))
+    if [tag for tag, _ in signed] != [_INTEGER, _SET, _SEQUENCE, 0xA0, _SET]:
+        raise ValueError("not the five parts of signed data")
+    held = [certificate(_make(*each)) for each in _children(signed[3][1])]
+    infos = [content for tag, content in _children(signed[4][1])]
+    if not 1 <= len(infos) <= _SIGNERS or len(held) > _CERTIFICATES:
+        raise ValueError(f"{len(infos)} signers, {len(held)} certificates")
+    by_issuer = {each.issuer + each.serial: each for each in held}
+    parts, again = zip(*(_signer(info, by_issuer) for info in infos))  # noqa: B905 - Python 3.9 has no `strict`
+    digests = sorted({_sequence(_curve(part.certificate).digest_oid) for part in parts})
+    data = _sequence(
+        b"\x02\x01\x01",
+        _make(_SET, b"".join(digests)),
+        _sequence(_DATA),
+        _make(0xA0, b"".join(sorted({each.der for each in held}))),
+        _make(_SET, b"".join(sorted(again))),
+    )
+    return tuple(parts), _sequence(_SIGNED_DATA, _make(0xA0, data))
+
+
+def _signer(info: bytes, by_issuer: dict[bytes, Certificate]) -> tuple[Part, bytes]:
+    """A signer's part, and its SignerInfo built from that."""
+    fields = _children(info)
+    found = by_issuer.get(fields[1][1])
+    if found is None:
+        raise Refused("certificates", "the certificate of a signer is not in the signature file")
+    curve = _curve(found)
+    values = {_make(*each[0]): _children(each[1][1])[0] for each in (_children(content) for _, content in _children(fields[3][1]))}
+    moment, digest = values.get(_TIME, (0, b"")), values.get(_DIGEST, (0, b""))
+    r, s = (int.from_bytes(content, "big", signed=True) for _, content in _children(_one(fields[5][1], _SEQUENCE)))
+    if not (0 < r < curve.order and 0 < s <= curve.order // 2):
+        raise ValueError("r or s is out of range, or s is the larger of its two values")
+    names = _make(_SEQUENCE, _make(0xA4, found.issuer)) + found.serial
+    binding = _sequence(_sequence(_sequence(_make(_OCTETS, hashlib.sha256(found.der).digest()), _make(_SEQUENCE, names))))
+    attributes = (
+        _sequence(_CONTENT_TYPE, _make(_SET, _DATA)),
+        _sequence(_DIGEST, _make(_SET, _make(_OCTETS, digest[1]))),
+        _sequence(_TIME, _make(_SET, _make(*moment))),
+        _sequence(_BINDING, _make(_SET, binding)),
+    )
+    again = _sequence(
+        b"\x02\x01\x01",
+        _sequence(found.issuer, found.serial),
+        _sequence(curve.digest_oid),
+        _make(0xA0, b"".join(sorted(attributes))),
+        _sequence(curve.algorithm_oid),
+        _make(_OCTETS, _sequence(_number(r), _number(s))),
+    )
+    return Part(found, _time(*moment), digest[1]), again
+
+
+def _curve(held: Certificate) -> _Curve:
+    for oid, curve in _CURVES.items():
+        if oid in held.key[:40]:
+            return curve
+    raise ValueError("the signer's key is not ECDSA on P-256 or P-384")
+
+
+def _time(tag: int, content: bytes) -> str:
+    text = content.decode("ascii")
+    match = re.fullmatch(r"([0-9]{2}|[0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z", text)
+    if match is None or {0x17: 13, 0x18: 15}.get(tag) != len(text):
+        raise ValueError("signing-time is not a time in UTC")
+    year = match[1] if tag == 0x18 else f"{'19' if match[1] >= '50' else '20'}{match[1]}"
+    if (tag == 0x18) == (1950 <= int(year) < 2050):
+        raise ValueError("signing-time is not of the form that its year has")
+    return f"{year}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6]}Z"
+
+
+def _named(name: bytes, oid: bytes) -> str:
+    for _, relative in _children(name):
+        for _, pair in _children(relative):
+            kind, value = _children(pair)
+            if _make(*kind) == oid:
+                return value[1].decode("utf-8", "backslashreplace")
+    return ""
+
+
+def _one(data: bytes, tag: int) -> bytes:
+    """The content of the one value that `data` is."""
+    found = _children(data)
+    if len(found) != 1 or found[0][0] != tag:
+        raise ValueError(f"not one value of tag {tag:#x}")
+    return found[0][1]
+
+
+def _children(data: bytes) -> list[tuple[int, bytes]]:
+    """Tag and content of each value in `data`: one-byte tags, lengths definite and as short as can be. Raises ValueError."""
+    found, at = [], 0
+    while at < len(data):
+        tag, length = data[at], data[at + 1]
+        at += 2
+        if tag & 0x1F == 0x1F:
+            raise ValueError("a tag of several bytes")
+        if length & 0x80:
+            count = length & 0x7F
+            length = int.from_bytes(data[at : at + count], "big")
+            if not 1 <= count <= 3 or length < 0x80 or length < 1 << 8 * (count - 1):
+                raise ValueError("a length that is not the shortest")
+            at += count
+        if at + length > len(data):
+            raise ValueError("a value that ends behind what holds it")
+        found.append((tag, data[at : at + length]))
+        at += length
+    return found
+
+
+def _make(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes(-(-size.bit_length() // 8), "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def _sequence(*parts: bytes) -> bytes:
+    return _make(_SEQUENCE, b"".join(parts))
+
+
+def _number(value: int) -> bytes:
+    return _make(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
