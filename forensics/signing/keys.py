@@ -1,0 +1,70 @@
+"""Where the private key is: in a file of one's own, or in a token that does not give it away."""
+
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+from cryptography.x509 import Certificate
+
+from forensics.errors import SigningError
+
+ROUNDS = 600_000  # PBKDF2-HMAC-SHA-256, as OWASP's password storage guide has it since 2023
+_HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
+
+
+class Key(Protocol):
+    """A private key: it signs, and it names its public key."""
+
+    def sign(self, data: bytes, digest: str) -> bytes:
+        """An ECDSA signature (DER) over the digest ("sha256", "sha384") of `data`. Raises SigningError."""
+
+    def public(self) -> ec.EllipticCurvePublicKey:
+        """The public key. Raises SigningError."""
+
+
+class FileKey:
+    """A private key out of a PKCS#12 file."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+
+    def sign(self, data: bytes, digest: str) -> bytes:
+        return self._key.sign(data, ec.ECDSA(_HASHES[digest]))
+
+    def public(self) -> ec.EllipticCurvePublicKey:
+        return self._key.public_key()
+
+    def pkcs12(self, name: str, passphrase: bytes, certificate: Certificate | None, chain: list[Certificate]) -> bytes:
+        """The key and its certificates as PKCS#12 (RFC 7292) with PBES2: PBKDF2-HMAC-SHA-256, AES-256-CBC, HMAC-SHA-256."""
+        if not passphrase:
+            raise SigningError("an empty passphrase protects nothing; choose several words")
+        encryption = (
+            PrivateFormat.PKCS12.encryption_builder()
+            .kdf_rounds(ROUNDS)
+            .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+            .hmac_hash(hashes.SHA256())
+            .build(passphrase)
+        )
+        return pkcs12.serialize_key_and_certificates(name.encode(), self._key, certificate, chain, encryption)
+
+    def builder_key(self) -> ec.EllipticCurvePrivateKey:
+        """The key itself, for what signs certificates and requests."""
+        return self._key
+
+
+def new_key() -> FileKey:
+    """A new P-256 key, from the system's random numbers."""
+    return FileKey(ec.generate_private_key(ec.SECP256R1()))
+
+
+def from_pkcs12(data: bytes, passphrase: bytes, path: Path) -> FileKey:
+    """The key of a PKCS#12 file. Raises SigningError where the passphrase does not open it or the key is of another kind."""
+    try:
+        key = pkcs12.load_pkcs12(data, passphrase).key
+    except ValueError as error:
+        raise SigningError(f"{path}: the passphrase does not open it, or it is not PKCS#12") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in ("secp256r1", "secp384r1"):
+        raise SigningError(f"{path}: its key is not ECDSA on P-256 or P-384")
+    return FileKey(key)

@@ -1,0 +1,90 @@
+"""Private keys in a smart card or another PKCS#11 token, by way of pyHanko (`pip install 'forensics[token]'`). The PIN is kept nowhere."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from asn1crypto import csr, keys, pem
+from asn1crypto import x509 as asn1_x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from msgspec import Struct
+
+from forensics.errors import SigningError
+
+
+class Token(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which key of which token: the driver's library, the token's label, the label of the key pair in it."""
+
+    module: str
+    label: str
+    key: str
+
+
+class TokenKey:
+    """A P-256 or P-384 key in a token; a session is opened for each use, and closed."""
+
+    def __init__(self, token: Token, pin: bytes) -> None:
+        self._token = token
+        self._pin = pin
+
+    def sign(self, data: bytes, digest: str) -> bytes:
+        with self._session() as (session, pkcs11):
+            key = self._find(session, pkcs11.ObjectClass.PRIVATE_KEY, pkcs11)
+            raw = key.sign(hashlib.new(digest, data).digest(), mechanism=pkcs11.Mechanism.ECDSA)
+        half = len(raw) // 2
+        return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+
+    def public(self) -> ec.EllipticCurvePublicKey:
+        with self._session() as (session, pkcs11):
+            found = self._find(session, pkcs11.ObjectClass.PUBLIC_KEY, pkcs11)
+            from pkcs11.util.ec import encode_ec_public_key
+
+            der = encode_ec_public_key(found)
+        key = load_der_public_key(der)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise SigningError(f"token {self._token.label}: key {self._token.key} is not ECDSA")
+        return key
+
+    @contextmanager
+    def _session(self) -> Iterator[tuple[Any, Any]]:
+        try:
+            import pkcs11
+            from pyhanko.sign.pkcs11 import open_pkcs11_session
+        except ImportError as error:
+            raise SigningError("tokens need pip install 'forensics[token]'") from error
+        try:
+            with open_pkcs11_session(self._token.module, token_label=self._token.label, user_pin=self._pin.decode()) as session:
+                yield session, pkcs11
+        except (pkcs11.PKCS11Error, RuntimeError, UnicodeDecodeError) as error:
+            raise SigningError(f"token {self._token.label} ({self._token.module}): {type(error).__name__} {error}") from error
+
+    def _find(self, session: Any, kind: Any, pkcs11: Any) -> Any:
+        try:
+            return session.get_key(object_class=kind, key_type=pkcs11.KeyType.EC, label=self._token.key)
+        except (pkcs11.NoSuchKey, pkcs11.MultipleObjectsReturned) as error:
+            raise SigningError(f"token {self._token.label}: not exactly one {kind.name} with the label {self._token.key!r}") from error
+
+
+def request_by_token(name: str, country: str, organisation: str, key: TokenKey) -> bytes:
+    """A certificate request (PKCS#10, PEM) signed in the token. Raises SigningError."""
+    public = key.public()
+    names = {"country_name": country, **({"organization_name": organisation} if organisation else {}), "common_name": name}
+    info = csr.CertificationRequestInfo(
+        {
+            "version": "v1",
+            "subject": asn1_x509.Name.build(names),
+            "subject_pk_info": keys.PublicKeyInfo.load(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
+            "attributes": [],
+        }
+    )
+    request = csr.CertificationRequest(
+        {
+            "certification_request_info": info,
+            "signature_algorithm": {"algorithm": "sha256_ecdsa"},
+            "signature": key.sign(info.dump(), "sha256"),
+        }
+    )
+    return bytes(pem.armor("CERTIFICATE REQUEST", request.dump()))
