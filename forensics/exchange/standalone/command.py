@@ -34,6 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{path}: there is no such file")
     if given.keep and given.keep.exists():
         parser.error(f"{given.keep} exists already; name a new folder")
+    try:
+        states = {root.country for root in tools.certificates(given.root)}
+        tools.certificates(given.stamp_root)
+    except ValueError as error:
+        parser.error(f"--root, --stamp-root: {error}")
+    if len(states) != 1:
+        parser.error("--root: give the roots of one state, that of the sender")
     if absent := tools.missing():
         parser.error(f"not there: {', '.join(absent)}; install them")
     with tools.private_folder() as work:
@@ -76,7 +83,8 @@ def _say(line: Line, as_json: bool) -> None:
     if as_json:
         print(json.dumps(line._asdict(), sort_keys=True))  # noqa: T201
         return
-    print(f"{'ok ' if line.passed else 'BAD'} {line.name}: {_plain(line.detail)}{f' [{line.reason}]' if line.reason else ''}")  # noqa: T201
+    mark = "ok " if line.passed else "-  " if line.reason == "not-checked" else "BAD"
+    print(f"{mark} {line.name}: {_plain(line.detail)}{f' [{line.reason}]' if line.reason else ''}")  # noqa: T201
     for warning in line.warnings:
         print(f"    warning: {_plain(warning)}")  # noqa: T201
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -55,16 +55,16 @@ class Openssl:
     """Signatures checked by `openssl`, against roots that were made into one file each in the private folder `work`."""
 
     def __init__(self, work: Path, roots: Roots) -> None:
-        self._certificates = [der.certificate(each) for path in roots.signing for each in _certificates(path)]
+        self._certificates = certificates(roots.signing)
         self._roots = _written(work / "roots.pem", self._certificates)
-        stamping = [der.certificate(each) for path in roots.stamping for each in _certificates(path)]
+        stamping = certificates(roots.stamping)
         self._stamping = _written(work / "stamping.pem", stamping) if stamping else None
-        self._crls: list[str] = []
-        for at, path in enumerate(roots.crls):
+        self._crls = bool(roots.crls)
+        for path in roots.crls:  # `openssl cms` takes revocation lists out of the file of roots
             form = "PEM" if b"-----BEGIN" in path.read_bytes() else "DER"
-            target = work / f"{at}.crl.pem"
-            run(["openssl", "crl", "-inform", form, "-in", os.fspath(path), "-out", os.fspath(target)], "revocation list")
-            self._crls += ["-CRLfile", os.fspath(target)]
+            text = run(["openssl", "crl", "-inform", form, "-in", os.fspath(path)], path.name)
+            with open(self._roots, "a") as file:
+                file.write(text)
 
     def signed(self, folder: Path, name: str) -> Signed:
         """Who signed the file `name` of the package in `folder`. Raises Refused."""
@@ -77,7 +77,7 @@ class Openssl:
         if not self._crls:
             warnings = (*warnings, f"{name}: whether a signer's certificate was revoked was not checked: give --crl")
         moment = ["-attime", stamped[0]] if stamped else []
-        check = ["-crl_check_all", *self._crls] if self._crls else []
+        check = ["-crl_check_all"] if self._crls else []
         command = ["openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-CAfile", self._roots, "-no-CApath", "-no-CAstore"]
         command += [*check, *moment, "-in", os.fspath(folder / f"{name}.p7s"), "-content", os.fspath(folder / name), "-out", os.devnull]
         run(command, name)
@@ -146,9 +146,16 @@ def run(command: Sequence[str], name: str, reason: str | None = None) -> str:
     raise Refused(found, f"{name}: {command[0]} says: {' '.join(said.split())[-300:]}")
 
 
-def _certificates(path: Path) -> list[bytes]:
-    data = path.read_bytes()
-    return [base64.b64decode(text) for text in _PEM.findall(data)] if b"-----BEGIN" in data else [data]
+def certificates(paths: Iterable[Path]) -> list[der.Certificate]:
+    """The certificates in PEM or DER files. Raises ValueError."""
+    found: list[bytes] = []
+    for path in paths:
+        data = path.read_bytes()
+        found += [base64.b64decode(text) for text in _PEM.findall(data)] if b"-----BEGIN" in data else [data]
+    try:
+        return [der.certificate(each) for each in found]
+    except IndexError:
+        raise ValueError("not a certificate") from None
 
 
 def _written(path: Path, certificates: Sequence[der.Certificate]) -> str:
