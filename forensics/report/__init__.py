@@ -3,6 +3,6 @@
 from forensics.report.build import build
 from forensics.report.document import Document, Validation
 from forensics.report.language import languages
-from forensics.report.render import LARGE, Report, check, large_listing, write
+from forensics.report.render import LARGE, Report, Signature, check, large_listing, write
 
-__all__ = ["LARGE", "Document", "Report", "Validation", "build", "check", "languages", "large_listing", "write"]
+__all__ = ["LARGE", "Document", "Report", "Signature", "Validation", "build", "check", "languages", "large_listing", "write"]

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
 
 from forensics.engine import sandbox
 from forensics.engine.mortal import end_with_parent
@@ -18,7 +20,7 @@ from forensics.report import pdf_fonts, pdf_values
 from forensics.report.document import Document
 from forensics.report.language import templates_folder
 
-STANDARD = "a-2b"
+STANDARD: Final = "a-2b"
 SECONDS = 300  # a report of 2,000 findings takes under half a minute on one slow core
 MEMORY = 4 << 30  # bytes of address space; of a report of 2,000 findings, some 1 GB is used
 _ATTACHED = 30  # seconds for a child that has answered to end
@@ -38,13 +40,17 @@ def render(
 
     Raises UsageError where a font or the template is missing, EngineError where Typst fails or a limit of time or memory strikes.
     """
-    fonts = pdf_fonts.folder()
-    main = templates_folder() / "report.typ"
-    if not main.is_file():
-        raise UsageError(f"{main}: no such file, which the PDF needs; install forensics anew, or leave out report.pdf")
+    check()
     given = pdf_values.data(document, listings, translations, language=language, signed_by=signed_by)
     issued = int(datetime.fromisoformat(document.issued).timestamp())
-    return compiled(str(main), str(fonts), given, issued, seconds=seconds, memory=memory)
+    return compiled(str(_template()), str(pdf_fonts.folder()), given, issued, seconds=seconds, memory=memory)
+
+
+def check() -> None:
+    """Whether all is there that the PDF is made of. Raises UsageError, naming what is missing."""
+    pdf_fonts.coverage()
+    if not _template().is_file():
+        raise UsageError(f"{_template()}: no such file, which the PDF needs; install forensics anew, or leave out report.pdf")
 
 
 def compiled(main: str, fonts: str, given: str, issued: int, *, seconds: float, memory: int) -> bytes:
@@ -73,6 +79,10 @@ def compiled(main: str, fonts: str, given: str, issued: int, *, seconds: float, 
     if isinstance(made, bytes):
         return made
     raise EngineError(f"Typst could not make the PDF: {made}; leave out report.pdf, and tell the authors of this template")
+
+
+def _template() -> Path:
+    return templates_folder() / "report.typ"
 
 
 def _child(pipe: Connection, main: str, fonts: str, issued: int, memory: int) -> None:

@@ -48,7 +48,7 @@ def _cmap(content: bytes) -> int:
     (tables,) = struct.unpack_from(">H", content, 4)
     start = {tag: offset for tag, _, offset, _ in struct.iter_unpack(">4sLLL", content[12 : 12 + 16 * tables])}[b"cmap"]
     (maps,) = struct.unpack_from(">H", content, start + 2)
-    found = {}
+    found: dict[int, int] = {}
     for index in range(maps):
         platform, encoding, offset = struct.unpack_from(">HHL", content, start + 4 + 8 * index)
         if platform == 0 or (platform == 3 and encoding in (1, 10)):

@@ -60,9 +60,7 @@ def data(
             "title": f"{translations.gettext('Digital forensic examination report')} {document.id}",
             "signed_by": plain(signed_by),
             "sizes": {str(value): size(value, translations.gettext) for value in _sizes(document)},
-            "labels": {
-                group: {value: translations.gettext(word) for value, word in words.items()} for group, words in LABELS.items()
-            },
+            "labels": {group: {value: translations.gettext(word) for value, word in words.items()} for group, words in LABELS.items()},
             **_words(translations),
         },
         ensure_ascii=True,

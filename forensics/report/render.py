@@ -44,7 +44,7 @@ class Report(Struct, frozen=True):
 class Signature(Struct, frozen=True):
     """Who signs the PDF, when (the claimed time), and whose time stamp it gets, if any."""
 
-    identity: pdf_signature.Key
+    identity: pdf_signature.Signatory
     at: datetime
     stamping: pdf_signature.Stamping | None = None
 

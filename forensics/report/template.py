@@ -15,7 +15,8 @@ from msgspec import Struct
 from forensics.errors import UsageError
 from forensics.report.language import templates_folder
 
-SHIPPED = ("report.html", "summary.md")
+SHIPPED = ("report.html", "summary.md")  # what a report is made of where nobody chooses
+PDF = "report.pdf"  # made by Typst out of report.typ, and not by Jinja
 _ENDINGS = (".html", ".htm", ".xhtml", ".xml", ".svg", ".md", ".txt")
 _JINJA = (".j2", ".jinja", ".jinja2")
 
@@ -39,7 +40,7 @@ def chosen(names: Iterable[str]) -> tuple[Template, ...]:
 
 
 def _named(name: str) -> list[Template]:
-    if name in SHIPPED:
+    if name in (*SHIPPED, PDF):
         return [Template(name, None, name)]
     path = Path(name).expanduser()
     if path.is_file():
@@ -52,7 +53,8 @@ def _named(name: str) -> list[Template]:
             raise UsageError(f"{name}: the folder holds no report template: a file whose name ends in {', '.join(_ENDINGS)}")
     else:
         raise UsageError(
-            f"there is no report template {name!r}; choose from: {', '.join(SHIPPED)}; or give the path of a file or folder of yours"
+            f"there is no report template {name!r}; choose from: {', '.join((*SHIPPED, PDF))}; "
+            "or give the path of a file or folder of yours"
         )
     return [Template(each.name, each.parent.absolute(), page) for each in paths if (page := _page(each.name))]
 
