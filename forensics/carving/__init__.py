@@ -1,0 +1,1 @@
+"""Files found in bytes that no file system describes, by their signature and by walking their own structure."""
