@@ -1,5 +1,6 @@
 """The custody log read: its lines in order with their bodies, and its head. The chain is not checked here."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -58,7 +59,7 @@ def read_body(folder: Path, line: CustodyLine) -> tuple[Body | None, str | None]
     path = folder / BODIES / f"{line.body_sha256}.json"
     try:
         with open(path, "rb") as file:
-            content = file.read(BODY_LIMIT + 1)
+            content = file.read(min(os.fstat(file.fileno()).st_size, BODY_LIMIT) + 1)  # room is made for all that is asked for
     except FileNotFoundError:
         return None, None
     if len(content) > BODY_LIMIT or sha256(content) != line.body_sha256:
