@@ -5,10 +5,11 @@ from forensics.signing.identity import Identity, open_identity
 from forensics.signing.reasons import Reason
 from forensics.signing.revocation import Revocation
 from forensics.signing.signature import Signer, countersign, sign, verify
+from forensics.signing.stamp import stamp, verify_stamp
 from forensics.signing.stamping import StampingAuthority
 from forensics.signing.trust import Recipient, Root, Trust, open_trust
 
 __all__ = [
     "Identity", "Reason", "Recipient", "Revocation", "Root", "Signer", "StampingAuthority", "Trust",
-    "countersign", "decrypt", "encrypt", "open_identity", "open_trust", "sign", "verify",
+    "countersign", "decrypt", "encrypt", "open_identity", "open_trust", "sign", "stamp", "verify", "verify_stamp",
 ]  # fmt: skip

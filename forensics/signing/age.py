@@ -10,7 +10,7 @@ from forensics.signing.identity import Identity
 
 
 def encrypt(source: BinaryIO, target: BinaryIO, recipients: Iterable[str]) -> None:
-    """Encrypt `source` into `target` so that each of `recipients` ("age1...") can read it, and nobody else. Raises SigningError, OSError."""
+    """Encrypt `source` into `target` so that the `recipients` ("age1...") can read it, nobody else. Raises SigningError, OSError."""
     keys = []
     for text in recipients:
         try:

@@ -81,7 +81,10 @@ def issue(folder: Path, passphrase: bytes, request: bytes, *, at: datetime, days
 def revoke(
     folder: Path, passphrase: bytes, serials: tuple[str, ...], *, at: datetime, reason: str = "unspecified", days: int = LIST_DAYS
 ) -> bytes:
-    """Revoke issued certificates by serial number (hexadecimal; none: only a fresh list); gives the revocation list (DER). Raises SigningError."""
+    """Revoke issued certificates by serial number (hexadecimal; none: only a fresh list); gives the list (DER).
+
+    Raises SigningError.
+    """
     root, key = _open(folder, passphrase)
     path = folder / "revoked.json"
     known = {each.serial: each for each in msgspec.json.decode(private.read(path), type=list[Revoked])}

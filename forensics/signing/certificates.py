@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -79,5 +80,17 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 def same_key(certificate: x509.Certificate, key: ec.EllipticCurvePublicKey) -> bool:
     """Whether the certificate is for this public key."""
-    held = certificate.public_key()
+    try:
+        held = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SigningError(f"the certificate's key cannot be read: {error}") from error
     return isinstance(held, ec.EllipticCurvePublicKey) and held.public_numbers() == key.public_numbers()
+
+
+def is_root(certificate: x509.Certificate) -> bool:
+    """Whether it is signed by its own key and says that it issues certificates."""
+    try:
+        certificate.verify_directly_issued_by(certificate)
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False

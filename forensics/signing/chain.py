@@ -6,6 +6,7 @@ What is not understood is refused, not skipped: name constraints, policy constra
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import TypeVar
 
 from asn1crypto import x509 as asn1_x509
@@ -112,7 +113,7 @@ def _judge(
         for moment in (claimed, at or now):
             _check_validity(certificate, moment)
     lists = [revocation.load(der) for der in root.crls]
-    issued = [Issued(*pair) for pair in zip(chain, chain[1:], strict=False)]
+    issued = [Issued(*pair) for pair in pairwise(chain)]
     said = (revocation.check(each, lists, at=at, now=now, mode=revoked) for each in reversed(issued))
     return tuple(warning for warning in said if warning)
 

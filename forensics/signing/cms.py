@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -77,7 +77,7 @@ def digest_of(data: bytes, certificate: bytes) -> bytes:
 
 def to_be_signed(certificate: bytes, digest: bytes, signed_at: datetime) -> bytes:
     """The signed attributes as they are signed: DER with the tag of a SET (RFC 5652, section 5.4)."""
-    return _attributes(certificate, digest, signed_at).dump()
+    return bytes(_attributes(certificate, digest, signed_at).dump())
 
 
 def lower(signature: bytes, curve: Curve) -> bytes:
@@ -147,7 +147,7 @@ def _load(der: bytes) -> x509.Certificate:
 def _key_of(certificate: x509.Certificate) -> tuple[ec.EllipticCurvePublicKey, Curve]:
     try:
         key = certificate.public_key()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise invalid(Reason.ALGORITHM, f"the certificate's key cannot be read: {_short(error)}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
         raise invalid(Reason.ALGORITHM, "the signer's key is not ECDSA on P-256 or P-384")

@@ -118,7 +118,10 @@ def install(folder: Path, passphrase: bytes, given: tuple[bytes, ...]) -> str:
 
 
 def open_identity(folder: Path, passphrase: bytes | None) -> Identity:
-    """The identity of a folder, ready to sign. Raises SigningError where a file may be read by others, or the passphrase does not open it."""
+    """The identity of a folder, ready to sign.
+
+    Raises SigningError where a file may be read by others, or the passphrase does not open it.
+    """
     facts = read_facts(folder)
     if passphrase is None:
         raise SigningError(f"{folder}: a passphrase is needed; name a file with --passphrase-file, or type it on a terminal")
@@ -207,7 +210,7 @@ def _request(facts: Facts, key: Key) -> bytes:
         builder = builder.add_extension(extension, critical=critical)
     if isinstance(key, FileKey):
         return builder.sign(key.builder_key(), hashes.SHA256()).public_bytes(Encoding.PEM)
-    return request_by_token(facts.name, facts.country, facts.organisation, key)
+    return request_by_token(subject(facts.name, facts.country, facts.organisation), key)
 
 
 def _key(folder: Path, facts: Facts, secret: bytes, pin: bytes) -> Key:

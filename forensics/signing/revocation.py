@@ -5,9 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 
+from forensics.errors import SigningError
 from forensics.signing.certificates import common_name
 from forensics.signing.reasons import Reason, invalid
 
@@ -33,6 +36,35 @@ class Issued(Struct, frozen=True):
 def load(der: bytes) -> x509.CertificateRevocationList:
     """Raises ValueError where these bytes are not a revocation list."""
     return x509.load_der_x509_crl(der)
+
+
+def read(data: bytes) -> tuple[bytes, x509.CertificateRevocationList]:
+    """A revocation list in PEM or DER, as DER and parsed. Raises SigningError."""
+    try:
+        crl = x509.load_pem_x509_crl(data) if data.startswith(b"-----BEGIN") else load(data)
+    except ValueError as error:
+        raise SigningError(f"not a revocation list in PEM or DER: {error}") from error
+    return crl.public_bytes(Encoding.DER), crl
+
+
+def leads_to(certificate: x509.Certificate, root: x509.Certificate, below: list[x509.Certificate]) -> bool:
+    """Whether `certificate` was issued by `root`, or by one of `below` that was."""
+    above, left = certificate, list(below)
+    while not _issued(above, root):
+        found = next((each for each in left if each != above and _issued(above, each)), None)
+        if found is None:
+            return False
+        left.remove(found)
+        above = found
+    return True
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

@@ -16,7 +16,7 @@ SECONDS = 60
 
 
 class StampingAuthority(Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly one of: a command whose words may be {request} and {response}, two file names; or an http(s) address (RFC 3161, section 3.4)."""
+    """Exactly one of: a command, in which {request} and {response} stand for two files; an http(s) address (RFC 3161, 3.4)."""
 
     command: tuple[str, ...] = ()
     url: str = ""

@@ -7,12 +7,14 @@ from typing import Any
 
 from asn1crypto import csr, keys, pem
 from asn1crypto import x509 as asn1_x509
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from msgspec import Struct
 
 from forensics.errors import SigningError
+from forensics.signing.keys import Key
 
 
 class Token(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,11 +54,13 @@ class TokenKey:
     def _session(self) -> Iterator[tuple[Any, Any]]:
         try:
             import pkcs11
+            from pyhanko.config.pkcs11 import TokenCriteria
             from pyhanko.sign.pkcs11 import open_pkcs11_session
         except ImportError as error:
             raise SigningError("tokens need pip install 'forensics[token]'") from error
+        criteria = TokenCriteria(label=self._token.label)
         try:
-            with open_pkcs11_session(self._token.module, token_label=self._token.label, user_pin=self._pin.decode()) as session:
+            with open_pkcs11_session(self._token.module, token_criteria=criteria, user_pin=self._pin.decode()) as session:
                 yield session, pkcs11
         except (pkcs11.PKCS11Error, RuntimeError, UnicodeDecodeError) as error:
             raise SigningError(f"token {self._token.label} ({self._token.module}): {type(error).__name__} {error}") from error
@@ -68,14 +72,13 @@ class TokenKey:
             raise SigningError(f"token {self._token.label}: not exactly one {kind.name} with the label {self._token.key!r}") from error
 
 
-def request_by_token(name: str, country: str, organisation: str, key: TokenKey) -> bytes:
+def request_by_token(subject: x509.Name, key: Key) -> bytes:
     """A certificate request (PKCS#10, PEM) signed in the token. Raises SigningError."""
     public = key.public()
-    names = {"country_name": country, **({"organization_name": organisation} if organisation else {}), "common_name": name}
     info = csr.CertificationRequestInfo(
         {
             "version": "v1",
-            "subject": asn1_x509.Name.build(names),
+            "subject": asn1_x509.Name.load(subject.public_bytes()),
             "subject_pk_info": keys.PublicKeyInfo.load(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
             "attributes": [],
         }

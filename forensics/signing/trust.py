@@ -88,7 +88,7 @@ def open_trust(folder: Path, *, signer: str | None = None) -> Trust:
     current = _decode(private.read(folder / "current.json"), _Current, folder / "current.json")
     if signer is not None and current.signer != signer:
         raise SigningError(
-            f"{folder}: the trust list is signed by certificate {current.signer}, not by yours ({signer}): look at it, then `forensics trust renew`"
+            f"{folder}: the trust list is signed by {current.signer}, not by {signer}, which is yours: `forensics trust renew`"
         )
     path = folder / "lists" / f"{current.serial}.json"
     data, signature = private.read(path), private.read(path.with_suffix(".json.p7s"))

@@ -1,0 +1,170 @@
+"""RFC 3161 time stamps: that these bytes existed at a time, by the word of a stamping authority whose root is pinned.
+
+Read with our own eyes rather than a general reader's: one signer, a closed list of algorithms, and the response must be the DER that its
+values make. Some authorities write BER or sign with other algorithms; those are refused, with the reason.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+
+from asn1crypto import cms as asn1_cms
+from asn1crypto import tsp
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from forensics.signing import certificates, stamping
+from forensics.signing.chain import Purpose, validate
+from forensics.signing.cms import MALFORMED
+from forensics.signing.reasons import Reason, invalid
+from forensics.signing.revocation import Revocation
+from forensics.signing.stamping import StampingAuthority
+from forensics.signing.trust import Trust
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
+
+
+def stamp(data: bytes, authority: StampingAuthority) -> bytes:
+    """A time stamp over `data` (the file `.tsr`): granted, over these bytes, for this request. Raises SigningError, SignatureInvalid.
+
+    Whether the authority is trusted is asked of `verify_stamp`.
+    """
+    asked = stamping.request(data)
+    answer = stamping.ask(authority, asked)
+    accept(data, asked, answer)
+    return answer
+
+
+def accept(data: bytes, asked: bytes, answer: bytes) -> None:
+    """Refuse an answer that is not to this request (`stamping.request`), which may have been carried by hand. Raises SignatureInvalid."""
+    info = _info(_token(answer))
+    try:
+        nonce = tsp.TimeStampReq.load(asked, strict=True)["nonce"].native
+    except MALFORMED as error:
+        raise invalid(Reason.STRUCTURE, f"the request: {error}") from error
+    if info["nonce"].native != nonce:
+        raise invalid(Reason.NONCE, "the nonce differs")
+    _check_imprint(data, info)
+
+
+def verify_stamp(
+    data: bytes, answer: bytes, trust: Trust, *, now: datetime | None = None, revocation: Revocation = Revocation.WARN
+) -> datetime:
+    """When the authority says that `data` existed. Raises SignatureInvalid with its `reason`.
+
+    The authority's certificate is judged at the time that it stamped: that it has expired since does not undo the stamp.
+    """
+    token = _token(answer)
+    try:
+        return _verify(data, token, trust, now or datetime.now(UTC), revocation)
+    except MALFORMED as error:
+        raise invalid(Reason.STRUCTURE, f"not a time stamp of this form: {error}") from error
+
+
+def _token(answer: bytes) -> asn1_cms.SignedData:
+    if len(answer) > stamping.LARGEST:
+        raise invalid(Reason.STRUCTURE, f"{len(answer)} bytes are more than {stamping.LARGEST}")
+    try:
+        response = tsp.TimeStampResp.load(answer, strict=True)
+        status = response["status"]["status"].native
+        if status not in ("granted", "granted_with_mods"):
+            raise invalid(Reason.STAMP_REFUSED, str(status))
+        token = response["time_stamp_token"]
+        if token["content_type"].native != "signed_data" or tsp.TimeStampResp.load(answer).dump(force=True) != answer:
+            raise invalid(Reason.STRUCTURE, "not the DER of a time stamp")
+        return token["content"]
+    except MALFORMED as error:
+        raise invalid(Reason.STRUCTURE, f"not a time stamp: {error}") from error
+
+
+def _info(token: asn1_cms.SignedData) -> tsp.TSTInfo:
+    content = token["encap_content_info"]
+    if content["content_type"].native != "tst_info":
+        raise invalid(Reason.STRUCTURE, "what is signed is not a time stamp")
+    info = content["content"].parsed
+    if info["version"].native != "v1" or any(each["critical"].native for each in info["extensions"] or ()):
+        raise invalid(Reason.CONSTRAINT, "the time stamp has a version or a critical extension that is not understood")
+    return info
+
+
+def _check_imprint(data: bytes, info: tsp.TSTInfo) -> None:
+    name = info["message_imprint"]["hash_algorithm"]["algorithm"].native
+    if name not in _HASHES:
+        raise invalid(Reason.ALGORITHM, f"the stamp is over a digest of {name}")
+    if hashlib.new(name, data).digest() != info["message_imprint"]["hashed_message"].native:
+        raise invalid(Reason.CHANGED, f"{name} {hashlib.new(name, data).hexdigest()} is not the stamped one")
+
+
+def _verify(data: bytes, token: asn1_cms.SignedData, trust: Trust, now: datetime, revocation: Revocation) -> datetime:
+    info = _info(token)
+    _check_imprint(data, info)
+    if len(token["signer_infos"]) != 1:
+        raise invalid(Reason.STRUCTURE, f"{len(token['signer_infos'])} signers")
+    signer = token["signer_infos"][0]
+    if signer["unsigned_attrs"]:
+        raise invalid(Reason.STRUCTURE, "the time stamp carries unsigned attributes")
+    held = [each.chosen.dump() for each in token["certificates"]]
+    leaf = _leaf(signer, token, held)
+    _check_attributes(signer, leaf, token["encap_content_info"]["content"].contents)
+    _check_signature(signer, leaf)
+    stamped_at = info["gen_time"].native
+    if not isinstance(stamped_at, datetime) or stamped_at.tzinfo is None or stamped_at > now:
+        raise invalid(Reason.TIME, f"stamped at {stamped_at}, now {now}")
+    validate(
+        leaf, held, trust.for_use("stamping"), Purpose.STAMP, claimed=stamped_at, at=stamped_at, now=now, revoked=revocation
+    )  # fmt: skip
+    return stamped_at.astimezone(UTC)
+
+
+def _leaf(signer: asn1_cms.SignerInfo, token: asn1_cms.SignedData, held: list[bytes]) -> bytes:
+    if signer["sid"].name != "issuer_and_serial_number":
+        raise invalid(Reason.STRUCTURE, "the signer is not named by issuer and serial number")
+    wanted = signer["sid"].chosen
+    for each, der in zip(token["certificates"], held, strict=True):
+        body = each.chosen["tbs_certificate"]
+        if body["issuer"].dump() == wanted["issuer"].dump() and body["serial_number"].native == wanted["serial_number"].native:
+            return der
+    raise invalid(Reason.CERTIFICATES, "the authority's certificate is not in the time stamp")
+
+
+def _check_attributes(signer: asn1_cms.SignerInfo, leaf: bytes, content: bytes) -> None:
+    """content-type, message-digest and the binding to the certificate (RFC 2634 or RFC 5035) must be there; little else may."""
+    values = {each["type"].native: each["values"] for each in signer["signed_attrs"]}
+    if len(values) != len(signer["signed_attrs"]) or not set(values) <= _SIGNED:
+        raise invalid(Reason.STRUCTURE, f"signed attributes {sorted(map(str, values))}")
+    digest = signer["digest_algorithm"]["algorithm"].native
+    if digest not in _HASHES:
+        raise invalid(Reason.ALGORITHM, f"the stamp is signed over a digest of {digest}")
+    if values["content_type"][0].native != "tst_info" or values["message_digest"][0].native != hashlib.new(digest, content).digest():
+        raise invalid(Reason.SIGNATURE, "the stamp's own digest is not that of its content")
+    if "signing_certificate_v2" in values:
+        first = values["signing_certificate_v2"][0]["certs"][0]
+        name, named = first["hash_algorithm"]["algorithm"].native, first["cert_hash"].native
+    else:  # RFC 3161 itself binds by SHA-1, and authorities still do; the signature verifies with this certificate's key all the same
+        name, named = "sha1", values["signing_certificate"][0]["certs"][0]["cert_hash"].native
+    if name not in (*_HASHES, "sha1") or hashlib.new(name, leaf, usedforsecurity=False).digest() != named:
+        raise invalid(Reason.CERTIFICATES, "the stamp names another certificate than it carries")
+
+
+def _check_signature(signer: asn1_cms.SignerInfo, leaf: bytes) -> None:
+    algorithm = signer["signature_algorithm"]
+    digest = _HASHES[signer["digest_algorithm"]["algorithm"].native]
+    attributes = signer["signed_attrs"].untag().dump()
+    kind = algorithm.signature_algo
+    if kind != "rsassa_pkcs1v15" and kind != "ecdsa":
+        raise invalid(Reason.ALGORITHM, f"the stamp is signed with {kind}")
+    if algorithm["algorithm"].native != "rsassa_pkcs1v15" and algorithm.hash_algo != digest.name:
+        raise invalid(Reason.ALGORITHM, f"digest {digest.name}, signature over {algorithm.hash_algo}")
+    try:
+        key = certificates.load(leaf).public_key()
+        if isinstance(key, rsa.RSAPublicKey) and kind == "rsassa_pkcs1v15":
+            key.verify(signer["signature"].native, attributes, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and kind == "ecdsa":
+            key.verify(signer["signature"].native, attributes, ec.ECDSA(digest))
+        else:
+            raise invalid(Reason.ALGORITHM, f"the stamp is signed with {kind}, the certificate has another key")
+    except InvalidSignature as error:
+        raise invalid(Reason.SIGNATURE, "the time stamp") from error
+    except UnsupportedAlgorithm as error:
+        raise invalid(Reason.ALGORITHM, str(error)) from error
