@@ -82,7 +82,9 @@ class State:
 
     def __init__(self, country: str) -> None:
         self.country, self._key = country, ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, country), x509.NameAttribute(NameOID.COMMON_NAME, f"{country} root")])
+        self._name = x509.Name(
+            [x509.NameAttribute(NameOID.COUNTRY_NAME, country), x509.NameAttribute(NameOID.COMMON_NAME, f"{country} root")]
+        )
         made = self._certificate(self._name, self._key.public_key())
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         made = made.add_extension(_usage(certificates=True), critical=True)
@@ -166,7 +168,15 @@ class Index:
             selection="*.vcf", options={"region": "ID"},
         )  # fmt: skip
         return (
-            RunInfo(run="run-0001", exhibits=("2026-1",), tool="forensics 1.0", tool_digest="e" * 64, started="", libraries={}, plugins=(plugin,)),
+            RunInfo(
+                run="run-0001",
+                exhibits=("2026-1",),
+                tool="forensics 1.0",
+                tool_digest="e" * 64,
+                started="",
+                libraries={},
+                plugins=(plugin,),
+            ),
         )
 
     def run_digest(self, run: str) -> str:
@@ -225,7 +235,9 @@ FACTS = {
 class Office:
     """A case in Indonesia with records, people's decisions, an examiner, two disclosing officers, and a partner's key."""
 
-    def __init__(self, folder: Path, records: Iterable[Record], *, info: CaseInfo = INFO, facts: dict[str, str] = FACTS, size: int = 64 << 20):
+    def __init__(
+        self, folder: Path, records: Iterable[Record], *, info: CaseInfo = INFO, facts: dict[str, str] = FACTS, size: int = 64 << 20
+    ):
         self.state = State("ID")
         self.examiner, self.author, self.approver = (self.state.officer(name) for name in ("Budi", "Sari", "Wayan"))
         self.partner = pyrage.x25519.Identity.generate()
@@ -268,9 +280,7 @@ class Office:
             "to_state": planned.choice.to_state, "authority": "Department of Immigration", "channel": "police-to-police", "purpose": "to find the route",
             "use": "intelligence", "onward": "none", "expires": "2027-11-20", "checked": "nobody asked for asylum", "checked_by": "Sari", **terms,
         }  # fmt: skip
-        return draft.write(
-            self.case, self.review, seal.open_seal(self.case), planned, Terms(**said), [self.recipient], self.author, at=AT
-        )
+        return draft.write(self.case, self.review, seal.open_seal(self.case), planned, Terms(**said), [self.recipient], self.author, at=AT)
 
     def approve(self, name: str, officer: Officer | None = None, overrides: Iterable[str] = ()) -> Path:
         checked = approve.examine(self.case, self.index, self.review, name, at=AT)
