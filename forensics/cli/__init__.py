@@ -6,7 +6,7 @@ import sys
 import click
 
 from forensics import __version__
-from forensics.cli import case, custody, examine, inspect, persons, plugins, records, review
+from forensics.cli import case, custody, examine, identity, inspect, persons, plugins, records, review, trust
 from forensics.errors import ForensicsError, UsageError
 
 
@@ -20,6 +20,9 @@ for _command in (*examine.COMMANDS, *inspect.COMMANDS, case.case, case.exhibit, 
     cli.add_command(_command)
 for _group in (review.review_group, persons.person):
     cli.add_command(_group)
+
+for _own in (identity.identity, trust.trust):
+    cli.add_command(_own)
 
 
 def main() -> None:
