@@ -11,6 +11,9 @@ from forensics.review.states import STATES
 
 # The list that the partners agreed on, in its order.
 AGREED = [
+    "RECRUIT", "COMMS", "ROUTE", "TRANSPORT", "DOC-GENUINE-MISUSE", "DOC-FORGED", "DOC-COUNTERFEIT", "DOC-IMPOSTOR", "VISA-ABUSE",
+    "PAYMENT", "FEE", "ACCOMMODATION", "COUNTERMEASURE", "CORRUPTION", "TIP-INDICATOR", "HARM", "TRAVEL-HISTORY", "IDENTITY",
+]  # fmt: skip
     "RECRUIT",
     "COMMS",
     "ROUTE",
