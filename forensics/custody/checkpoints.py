@@ -1,7 +1,7 @@
 """Checkpoints: a person's signature over the head of the custody log, so that a cut or a rewriting of what came before is seen.
 
-``custody/checkpoints/<seq>.json`` (canonical JSON) states number and SHA-256 of a line, `.p7s` beside it is the detached CMS signature over
-it, `.tsr` a time stamp (RFC 3161) over that signature where an authority stamps. They go out with the log: nothing in them can be guessed.
+``custody/checkpoints/<seq>.json`` (canonical JSON) states number and SHA-256 of a line, ``<seq>.json.p7s`` is the detached CMS
+signature over it, ``<seq>.json.p7s.tsr`` a time stamp (RFC 3161) over that signature where an authority stamps. They go out with the log: nothing in them can be guessed.
 """
 
 import re
@@ -25,6 +25,7 @@ CHECKPOINTS = Path("custody", "checkpoints")
 FORMAT = "forensics-checkpoint/1"
 LARGEST = 1 << 20  # bytes of a checkpoint, a signature or a stamp
 _NAME = re.compile(r"[1-9][0-9]{0,15}\.json")
+_LEFT = re.compile(r"\..*\.part|[1-9][0-9]{0,15}\.json\.p7s(\.tsr)?")  # by a crash, before the checkpoint was whole
 _WHY = re.compile(r"[a-z][A-Za-z0-9 -]{0,39}")
 
 
@@ -89,9 +90,12 @@ def checkpoint(
     data = canonical(made)
     signature = signing.sign(data, identity, at=at)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path.with_suffix(".p7s"), signature)
+    for left in path.parent.glob("*.p7s*"):  # by a crash, before its checkpoint was written
+        if not (left.parent / left.name.partition(".p7s")[0]).exists():
+            left.unlink()
+    write_whole(_signature(path), signature)
     if stamping is not None:
-        write_whole(path.with_suffix(".tsr"), signing.stamp(signature, stamping))
+        write_whole(_stamp(path), signing.stamp(signature, stamping))
     write_whole(path, data)  # last: what has no .json is no checkpoint
     _vouch(folder, path, by or identity.name, at)
     return made
@@ -102,15 +106,14 @@ def judged(folder: Path, trust: Trust | None) -> Iterator[Judged]:
     first = next(raw_lines(folder), None)
     log = sha256(first[1]) if first else None
     held = folder / CHECKPOINTS
-    paths = sorted(held.iterdir()) if held.is_dir() else []
-    known = {path.with_suffix("").name for path in paths if _NAME.fullmatch(path.name)}
-    for path in paths:
-        if path.name.startswith(".") or (path.suffix in (".p7s", ".tsr", ".json") and path.with_suffix("").name in known):
-            continue
-        if path.suffix not in (".p7s", ".tsr"):  # those alone: left by a crash before their checkpoint was whole
-            yield Judged(path=path, problem="is not a checkpoint")
-    for name in sorted(known, key=int):
-        yield judge(held / f"{name}.json", trust, log=log)
+    found = {path.name for path in held.iterdir()} if held.is_dir() else set()
+    known = sorted((name for name in found if _NAME.fullmatch(name)), key=lambda name: int(name.removesuffix(".json")))
+    ours = {f"{name}{ending}" for name in known for ending in ("", ".p7s", ".p7s.tsr")}
+    for name in sorted(found - ours):
+        if not _LEFT.fullmatch(name):
+            yield Judged(path=held / name, problem="is not a checkpoint")
+    for name in known:
+        yield judge(held / name, trust, log=log)
 
 
 def judge(path: Path, trust: Trust | None, *, log: str | None = None) -> Judged:
@@ -126,8 +129,8 @@ def judge(path: Path, trust: Trust | None, *, log: str | None = None) -> Judged:
         return Judged(path=path, problem=f"is not the checkpoint of line {path.stem} of this log")
     stamped = None
     try:
-        signature = _bounded(path.with_suffix(".p7s"))
-        stamp = path.with_suffix(".tsr")
+        signature = _bounded(_signature(path))
+        stamp = _stamp(path)
         if trust is not None and stamp.exists():
             stamped = signing.verify_stamp(signature, _bounded(stamp), trust)
         found = signers(data, signature, trust, at=stamped)
@@ -143,9 +146,17 @@ def heads_of(folder: Path, trust: Trust | None) -> dict[int, str]:
     return {each.checkpoint.seq: each.checkpoint.head for each in judged(folder, trust) if each.checkpoint}
 
 
+def _signature(path: Path) -> Path:
+    return path.with_name(f"{path.name}.p7s")
+
+
+def _stamp(path: Path) -> Path:
+    return path.with_name(f"{path.name}.p7s.tsr")
+
+
 def _vouch(folder: Path, path: Path, by: str, at: datetime) -> None:
     name = path.relative_to(folder).as_posix()
-    body = {"checkpoint": int(path.stem), "sha256": sha256(_bounded(path)), "signature_sha256": sha256(_bounded(path.with_suffix(".p7s")))}
+    body = {"checkpoint": int(path.stem), "sha256": sha256(_bounded(path)), "signature_sha256": sha256(_bounded(_signature(path)))}
     append(folder, "checkpointed", object=name, body=body, by=by, at=at)
 
 

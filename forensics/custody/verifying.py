@@ -114,7 +114,7 @@ def _vouched(folder: Path, line: CustodyLine) -> Iterator[str]:
     if not isinstance(seq, int) or line.object != path.relative_to(folder).as_posix():
         yield "vouches for a checkpoint that has no number"
         return
-    for each, digest in ((path, line.body.get("sha256")), (path.with_suffix(".p7s"), line.body.get("signature_sha256"))):
+    for each, digest in ((path, line.body.get("sha256")), (path.with_name(f"{path.name}.p7s"), line.body.get("signature_sha256"))):
         name = each.relative_to(folder)
         if not each.is_file():
             yield f"{name} is missing"

@@ -224,7 +224,9 @@ def test_transfer_without_its_fields_names_each(tmp_path: Path) -> None:
 def test_event_of_a_person_needs_person_and_purpose_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lacks: by, purpose$"):
         custody.append(tmp_path, "checked_out", object="2026-1", body={}, at=AT)
-    assert custody.append(tmp_path, "checked_out", object="2026-1", body={"purpose": "storage"}, by="Officer Tan", at=AT).by == "Officer Tan"
+    assert (
+        custody.append(tmp_path, "checked_out", object="2026-1", body={"purpose": "storage"}, by="Officer Tan", at=AT).by == "Officer Tan"
+    )
 
 
 def test_event_can_be_checked_before_it_is_written() -> None:
