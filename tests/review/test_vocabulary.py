@@ -14,25 +14,6 @@ AGREED = [
     "RECRUIT", "COMMS", "ROUTE", "TRANSPORT", "DOC-GENUINE-MISUSE", "DOC-FORGED", "DOC-COUNTERFEIT", "DOC-IMPOSTOR", "VISA-ABUSE",
     "PAYMENT", "FEE", "ACCOMMODATION", "COUNTERMEASURE", "CORRUPTION", "TIP-INDICATOR", "HARM", "TRAVEL-HISTORY", "IDENTITY",
 ]  # fmt: skip
-    "RECRUIT",
-    "COMMS",
-    "ROUTE",
-    "TRANSPORT",
-    "DOC-GENUINE-MISUSE",
-    "DOC-FORGED",
-    "DOC-COUNTERFEIT",
-    "DOC-IMPOSTOR",
-    "VISA-ABUSE",
-    "PAYMENT",
-    "FEE",
-    "ACCOMMODATION",
-    "COUNTERMEASURE",
-    "CORRUPTION",
-    "TIP-INDICATOR",
-    "HARM",
-    "TRAVEL-HISTORY",
-    "IDENTITY",
-]
 # Regulation (EU) 2016/679, Article 9(1)
 SPECIAL = {
     "racial-or-ethnic-origin", "political-opinions", "religious-or-philosophical-beliefs", "trade-union-membership", "genetic-data",
