@@ -155,7 +155,8 @@ def _key_of(certificate: x509.Certificate) -> tuple[ec.EllipticCurvePublicKey, C
 
 
 def _digest_algorithm(name: str) -> algos.DigestAlgorithm:
-    return algos.DigestAlgorithm({"algorithm": name})  # without NULL parameters: RFC 5754, section 2
+    oid = algos.DigestAlgorithmId(name).dump()
+    return algos.DigestAlgorithm.load(bytes((0x30, len(oid))) + oid)  # without NULL (RFC 5754, section 2), which a dict would get
 
 
 def _issuer_serial(der: bytes) -> cms.IssuerAndSerialNumber:
