@@ -313,16 +313,8 @@ def build(
     files["data/seal.sha256"] = seal_text(all_records, case, at, sealed_head, rng.randbytes(32).hex())
     if checkpoint:
         name = f"data/custody/checkpoints/{at}.json"
-        files[name] = canonical(
-            {
-                "format": "forensics-checkpoint/1",
-                "case": case,
-                "seq": at,
-                "head": sealed_head,
-                "at": "2026-03-01T09:00:00Z",
-                "why": "seal S-1",
-            }
-        )
+        stated = {"format": "forensics-checkpoint/1", "case": case, "log": sha256(raws[0]), "seq": at, "head": sealed_head}
+        files[name] = canonical(stated | {"at": "2026-03-01T09:00:00Z", "why": "seal S-1"})
         files[f"{name}.p7s"] = sign(files[name], world.examiner)
     files["data/verify.txt"] = b"Do not trust this text.\n"
     if reports:
@@ -330,8 +322,8 @@ def build(
     said: dict[str, Any] = {
         "format": "forensics-disclosure/1", "id": "A-1-D1",
         "from": {"state": world.state, "agency": "Immigration", "officer": "Author"},
-        "to": {"state": "VN", "authority": "Police", "recipients": sorted(sha256(each.encode()) for each in (*recipients, world.recipient))},
-        "channel": "mlat", "request_ref": "MLA/2026/7", "purpose": "prosecution", "use": "evidence", "onward": "none", "caveats": ["no copy"],
+        "to": {"state": "VN", "authority": "Police", "recipients": sorted(sha256(key.encode()) for key in (*recipients, world.recipient))},
+        "channel": "mlat", "request_ref": "MLA/2026/7", "purpose": "prosecution", "use": "evidence", "onward": "none", "caveats": ["."],
         "tlp": "TLP:AMBER+STRICT", "pap": "PAP:AMBER", "expires": (NOW + timedelta(days=90)).date().isoformat(), "on_expiry": "destroy",
         "made_at": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"), "seal": "S-1", "case": case, "records": sorted(given),
         "withheld": len(all_records) - len(given),

@@ -19,7 +19,7 @@ DISCLOSURE = "data/disclosure.json"
 REQUIRED = (*TAGS, TAG_MANIFEST, f"{TAG_MANIFEST}.p7s", SEAL, f"{SEAL}.p7s", CUSTODY, DISCLOSURE)
 RECORD = re.compile(r"data/records/([0-9a-f]{32})\.json")
 BODY = re.compile(r"data/custody/bodies/([0-9a-f]{64})\.json")
-CHECKPOINT = re.compile(r"data/custody/checkpoints/([1-9][0-9]{0,8})\.json")
+CHECKPOINT = re.compile(r"data/custody/checkpoints/([1-9][0-9]{0,15})\.json")
 _SIGNATURE, _LIST = MIB // 4, 256 * MIB
 
 # Patterns of names with the largest size of each in bytes.
@@ -31,7 +31,7 @@ _ALLOWED = (
     (RECORD, 64 * MIB),
     (re.compile(r"data/custody\.jsonl"), 1024 * MIB),
     (BODY, 256 * MIB),
-    (re.compile(r"data/custody/checkpoints/[1-9][0-9]{0,8}\.json(\.p7s(\.tsr)?)?"), _SIGNATURE),
+    (re.compile(r"data/custody/checkpoints/[1-9][0-9]{0,15}\.json(\.p7s(\.tsr)?)?"), _SIGNATURE),
     (re.compile(r"data/disclosure\.json"), 64 * MIB),
     (re.compile(r"data/report\.(html|pdf)|data/case\.jsonld"), 4096 * MIB),
     (re.compile(r"data/verify\.txt"), MIB),
