@@ -218,7 +218,8 @@ def record(number: int, *, content: str | None = None, path: str | None = None, 
 # --- the case ---------------------------------------------------------------------------------------------------------------
 
 INFO = CaseInfo(
-    case_id="A-2026/0123", agency="Imigrasi", officer_in_charge="Dewi", examiner="Budi", client="the prosecutor of Batam", related_refs=("B-77",),
+    case_id="A-2026/0123", agency="Imigrasi", officer_in_charge="Dewi", examiner="Budi", client="the prosecutor of Batam",
+    related_refs=("B-77",),
     offence_or_purpose="migrant smuggling", opened_at="2026-11-01", retention_until="2036-11-01",
     requested_questions=(f"Who used {PHONE}?",),
     authority=Authority(type="warrant", id="W-9", scope_text="the telephone"),
@@ -277,8 +278,10 @@ class Office:
 
     def draft(self, planned: Plan, **terms: object) -> draft.Draft:
         said = {
-            "to_state": planned.choice.to_state, "authority": "Department of Immigration", "channel": "police-to-police", "purpose": "to find the route",
-            "use": "intelligence", "onward": "none", "expires": "2027-11-20", "checked": "nobody asked for asylum", "checked_by": "Sari", **terms,
+            "to_state": planned.choice.to_state, "authority": "Department of Immigration", "channel": "police-to-police",
+            "purpose": "to find the route",
+            "use": "intelligence", "onward": "none", "expires": "2027-11-20", "checked": "nobody asked for asylum",
+            "checked_by": "Sari", **terms,
         }  # fmt: skip
         return draft.write(self.case, self.review, seal.open_seal(self.case), planned, Terms(**said), [self.recipient], self.author, at=AT)
 

@@ -17,7 +17,7 @@ from parties import FACTS, INFO, PHONE, RUN_DIGEST, Decision, Index, Office, Per
 
 from forensics import custody
 from forensics.errors import CaseError, NotDisclosable, NotReviewed, PackageInvalid
-from forensics.exchange import sealed, seal
+from forensics.exchange import seal, sealed
 from forensics.model import CaseInfo, Record
 
 

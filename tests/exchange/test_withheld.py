@@ -48,7 +48,7 @@ def records_of(withheld: Record, number: str) -> Iterator[bytes]:
 
 
 def guesses(withheld: Record, number: str, salts: list[str]) -> Iterator[str]:
-    """What would stand in a package that gave the number away: itself, and digests of every form, with every salt that can be read there."""
+    """What would stand in a package that gave the number away: itself, and digests of every form, with every salt in it."""
     values = [*forms(number), *records_of(withheld, number)]
     for value in values:
         for digest in DIGESTS:
