@@ -72,7 +72,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_has_the_parts_of_the_page_in_the_same_order(ordinary: Path) -> None:
     titles = [item["/Title"] for item in PdfReader(ordinary).outline if not isinstance(item, list)]
-    assert titles == [
+    assert [re.sub(r"^\d+ ", "", title) for title in titles] == [
         *("This report", "Authority and scope", "Exhibits and acquisition", "Information that is missing", "Chain of custody", "Methods"),
         *("Validation of this installation", "Summary", "Findings", "Timeline", "Coverage by plugin", "Not examined", "Faults"),
         *("Limitations", "Files of this report", "Statement of truth and signatures"),
@@ -127,6 +127,12 @@ def test_plural_forms_go_by_the_language(tmp_path: Path) -> None:
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------------------
+
+
+def compiled(folder: Path, source: str, seconds: float = 60, memory: int = pdf.MEMORY) -> bytes:
+    """What becomes of a template of these tests."""
+    (folder / "report.typ").write_text(source)
+    return pdf.compiled(folder / "report.typ", pdf_fonts.folder(), "{}", 0, seconds=seconds, memory=memory)
 
 
 def scripts_index() -> fakes.Index:
@@ -229,9 +235,8 @@ def test_any_text_makes_a_pdf(tmp_path: Path) -> None:
 
 def test_the_template_takes_nothing_from_outside_its_folder(tmp_path: Path) -> None:
     for source in ('#read("../../../../etc/hostname")', '#import "@preview/cetz:0.3.0": *', '#image("/../secret.png")'):
-        (tmp_path / "main.typ").write_text(source)
         with pytest.raises(EngineError, match="Typst could not make the PDF"):
-            pdf.compiled(str(tmp_path / "main.typ"), str(pdf_fonts.folder()), "{}", 0, seconds=60, memory=pdf.MEMORY)
+            compiled(tmp_path, source)
 
 
 # --- the same everywhere, PDF/A, bounded --------------------------------------------------------------------------------------
@@ -325,17 +330,20 @@ def test_a_broken_font_is_refused(tmp_path: Path) -> None:
             pdf_fonts._characters(path)
 
 
+ENDLESS = "#for outer in range(0, 1000000) { for inner in range(0, 10000000) { inner } }"
+SWELLING = "#let y = range(0, 400000000)\n#y.len()"
+
+
 @pytest.mark.parametrize(("source", "seconds", "memory", "message"), [
-    ("#let f(n) = range(0, n).map(x => calc.sqrt(x)).sum()\n#for i in range(0, 1000000000) { f(10000000) }", 2, pdf.MEMORY, "was not ready after 2 s"),
-    ("#let x = \"a\" * 100000000\n" * 1 + "#let y = range(0, 400000000)\n#y.len()", 120, 1 << 30, "for want of memory"),
+    (ENDLESS, 2, pdf.MEMORY, "was not ready after 2 s"),
+    (SWELLING, 120, 1 << 30, "for want of memory"),
     ("#no-such-thing", 60, pdf.MEMORY, "unknown variable: no-such-thing"),
-])  # fmt: skip
+], ids=["endless", "swelling", "wrong"])  # fmt: skip
 def test_a_template_that_never_ends_swells_or_fails_is_ended_in_words(
     tmp_path: Path, source: str, seconds: float, memory: int, message: str
 ) -> None:
-    (tmp_path / "main.typ").write_text(source)
     with pytest.raises(EngineError, match=message) as caught:
-        pdf.compiled(str(tmp_path / "main.typ"), str(pdf_fonts.folder()), "{}", 0, seconds=seconds, memory=memory)
+        compiled(tmp_path, source, seconds, memory)
     assert "leave out report.pdf" in str(caught.value)
 
 
@@ -397,11 +405,12 @@ class OpenSSL:
         (folder / "tsa.cnf").write_text(
             f"[tsa]\ndefault_tsa = t\n[t]\nserial = {folder}/serial\ncrypto_device = builtin\nsigner_cert = {folder}/tsa.pem\n"
             f"signer_key = {folder}/tsa.key\nsigner_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha384\n"
-            "ess_cert_id_alg = sha256\n"
+            "ess_cert_id_alg = sha256\naccuracy = secs:1\nordering = no\ntsa_name = no\ness_cert_id_chain = no\n"
         )
 
     def respond(self, request: bytes) -> bytes:
         (self.folder / "q.tsq").write_bytes(request)
+        (self.folder / "serial").write_text("01\n")
         command = ["openssl", "ts", "-reply", "-config", "tsa.cnf", "-section", "tsa", "-queryfile", "q.tsq", "-out", "a.tsr"]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
         return (self.folder / "a.tsr").read_bytes()
@@ -424,7 +433,7 @@ def test_another_program_finds_the_signature_valid_and_a_changed_byte_invalid(
     assert signed.read_bytes().startswith(ordinary.read_bytes())  # the report's own bytes are those of the unsigned one
     checked_as_archive(signed)
     content = bytearray(signed.read_bytes())
-    for place in (100, len(ordinary.read_bytes()) // 2, content.rindex(b"/ByteRange") - 5):
+    for place in (100, len(ordinary.read_bytes()) // 2, content.rindex(b"D:2026") + 3):
         content[place] ^= 1
         (tmp_path / "changed.pdf").write_bytes(content)
         assert "Signature is Valid" not in pdfsig(tmp_path / "changed.pdf")

@@ -43,7 +43,7 @@ def render(
     check()
     given = pdf_values.data(document, listings, translations, language=language, signed_by=signed_by)
     issued = int(datetime.fromisoformat(document.issued).timestamp())
-    return compiled(str(_template()), str(pdf_fonts.folder()), given, issued, seconds=seconds, memory=memory)
+    return compiled(_template(), pdf_fonts.folder(), given, issued, seconds=seconds, memory=memory)
 
 
 def check() -> None:
@@ -53,8 +53,10 @@ def check() -> None:
         raise UsageError(f"{_template()}: no such file, which the PDF needs; install forensics anew, or leave out report.pdf")
 
 
-def compiled(main: str, fonts: str, given: str, issued: int, *, seconds: float, memory: int) -> bytes:
-    """What Typst makes of the template `main` and the data `given`, within so many seconds and bytes. Raises EngineError."""
+def compiled(main: Path, fonts: Path, given: str, issued: int, *, seconds: float, memory: int) -> bytes:
+    """What Typst makes of the template `main`, which reads nothing outside its folder, and the data `given`, within so many seconds and
+    bytes. Raises EngineError.
+    """
     context = get_context("forkserver")
     ours, theirs = context.Pipe(duplex=True)
     child = context.Process(target=_child, args=(theirs, main, fonts, issued, memory), daemon=True)
@@ -85,25 +87,25 @@ def _template() -> Path:
     return templates_folder() / "report.typ"
 
 
-def _child(pipe: Connection, main: str, fonts: str, issued: int, memory: int) -> None:
+def _child(pipe: Connection, main: Path, fonts: Path, issued: int, memory: int) -> None:
     """Make one PDF and end. All is imported before the confinement, and data is read after it."""
     import resource
 
     import typst
 
     end_with_parent()
-    sandbox.enter([templates_folder()], [])
+    sandbox.enter([main.parent, fonts], [])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     given = pipe.recv()
     try:
         made: bytes | str = typst.compile(
-            main,
-            root=str(templates_folder()),
-            font_paths=typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts]),
+            str(main),
+            root=str(main.parent),
+            font_paths=typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(fonts)]),
             ignore_system_fonts=True,
             sys_inputs={"data": given},
-            package_path=fonts,  # no packages
-            package_cache_path=fonts,
+            package_path=str(fonts),  # no packages
+            package_cache_path=str(fonts),
             pdf_standards=STANDARD,
             timestamp=issued,
         )

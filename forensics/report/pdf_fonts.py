@@ -12,9 +12,10 @@ from forensics.errors import UsageError
 from forensics.report.language import templates_folder
 
 NAMES = (
-    "NotoSans-Regular.ttf", "NotoSans-Bold.ttf", "NotoSansMono-Regular.ttf", "NotoSansThai-Regular.ttf", "NotoSansLao-Regular.ttf",
-    "NotoSansKhmer-Regular.ttf", "NotoSansMyanmar-Regular.ttf", "NotoSansTamil-Regular.ttf", "NotoSansCJKsc-Regular.otf",
-    "NotoSansArabic-Regular.ttf", "NotoSansBengali-Regular.ttf", "NotoSansDevanagari-Regular.ttf", "NotoSansSinhala-Regular.ttf",
+    "NotoSans-Regular.ttf", "NotoSans-Bold.ttf", "NotoSansMono-Regular.ttf", "NotoSansThai-Regular.ttf", "NotoSerifLao-Regular.ttf",
+    "NotoSansLao-Regular.ttf", "Mondulkiri-R.ttf", "NotoSansKhmer-Regular.ttf", "NotoSansMyanmar-Regular.ttf",
+    "NotoSansTamil-Regular.ttf", "NotoSansCJKsc-Regular.otf", "NotoSansArabic-Regular.ttf", "NotoSansBengali-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf", "NotoSansSinhala-Regular.ttf",
 )  # fmt: skip
 _SCRIPTS = frozenset(NAMES) - {"NotoSans-Bold.ttf", "NotoSansMono-Regular.ttf"}  # those that stand in for each other
 

@@ -16,7 +16,12 @@ _LONG = 20  # characters of a word that may be too long for its column
 _WORD = re.compile(rf"[!-~]{{{_LONG + 1},}}")
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
 _EIGHT = re.compile(r".{1,8}")
+_OTHER = re.compile(rf"[^\s\x00-\x7f]{{{_LONG + 1},}}")
+# Typst ends lines between the words of these by itself: Thai, Lao, Burmese, Khmer, Chinese, kana
+_BROKEN = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\ua9e0-\uaa7f\uf900-\uffef]")
 _PART = re.compile(r"[!-~]{4,}?[/:;_=@&?.,)\]}>-]+|[!-~]{1,16}")
+_LETTERS = 16
+_VIRAMA = 9  # its combining class
 _MARKS = ("Mn", "Mc", "Me")
 
 Run = str | dict[str, str]  # a text, or ``{"code": ...}`` for a character that stands as its code
@@ -75,12 +80,28 @@ def _code(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
+def _syllables(word: str) -> list[str]:
+    """A long word in parts of sixteen letters or a little more, never before a mark nor after a sign that joins two letters."""
+    if _BROKEN.search(word):
+        return [word]
+    parts: list[str] = []
+    start = 0
+    for at in range(1, len(word)):
+        joined = unicodedata.category(word[at]) in _MARKS or unicodedata.combining(word[at - 1]) == _VIRAMA
+        if at - start >= _LETTERS and not joined:
+            parts.append(word[start:at])
+            start = at
+    return [*parts, word[start:]]
+
+
 def _parts(text: str) -> Iterator[str]:
     """`text` in parts between which a line may end; letters that join or carry marks are never parted."""
     at = 0
-    for word in _WORD.finditer(text):
-        pattern = _EIGHT if _DIGEST.fullmatch(word[0]) else _PART
-        first, *rest = pattern.findall(word[0])
+    for word in sorted((*_WORD.finditer(text), *_OTHER.finditer(text)), key=lambda match: match.start()):
+        if not word[0].isascii():
+            first, *rest = _syllables(word[0])
+        else:
+            first, *rest = (_EIGHT if _DIGEST.fullmatch(word[0]) else _PART).findall(word[0])
         yield text[at : word.start()] + first
         yield from rest[:-1]
         at = word.end() - (len(rest[-1]) if rest else 0)
