@@ -11,7 +11,7 @@ BENCH_DEBIAN := sleuthkit ewf-tools hashdeep file libimage-exiftool-perl yara nt
 BENCH_COMMANDS := fls ewfacquire hashdeep file exiftool yara mkntfs mcopy mkfs.vfat mke2fs sfdisk fuser
 BENCH := build/bench
 
-.PHONY: demo install test-tools test soak bench-tools bench growth wheel clean
+.PHONY: demo install test-tools test soak bench-tools bench growth wheel verify.pyz clean
 
 install: $(VENV)/.installed
 
@@ -60,6 +60,15 @@ wheel: install
 	build/second/bin/python -m pip install --quiet dist/*.whl
 	cd / && $(CURDIR)/build/second/bin/python -c "from forensics.discovery import shipped; print(shipped('plugins'), shipped('report_templates'))"
 	rm -rf build/elsewhere && mkdir -p build/elsewhere && cd build/elsewhere && ../second/bin/forensics process $(CURDIR)/test_images/ext2.E01 --case demo
+
+# The program for states that do not install us: standard library only, the same bytes from the same sources whatever the machine.
+verify.pyz:
+	rm -rf build/verify && mkdir -p build/verify/forensics_verify dist
+	cp forensics/exchange/standalone/*.py build/verify/forensics_verify/
+	printf 'from forensics_verify.command import run\n\nrun()\n' > build/verify/__main__.py
+	find build/verify -exec env TZ=UTC touch -d 2000-01-01T00:00:00Z {} +
+	cd build && TZ=UTC python3 -m zipapp verify -p '/usr/bin/env python3' -o ../dist/verify.pyz
+	sha256sum dist/verify.pyz
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
