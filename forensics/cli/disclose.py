@@ -114,7 +114,7 @@ def disclose(
         if dry_run:
             _show(planned, as_json)
             return
-        keys = [each.recipient for each in opened_trust(trust_folder, identity_folder).recipients if each.state == said.to_state]
+        keys = _keys(trust_folder, identity_folder, said.to_state)
         signer = Signer(opened(identity_folder, passphrase_file))
         at = clock()
         made = draft.write(case, review, chosen, planned, said, keys, signer, at=at, language=language or case.languages[0])
@@ -123,6 +123,11 @@ def disclose(
         say({"draft": made.id})
     else:
         click.echo(f"{made.id}: drafted; a second person approves it with `forensics approve {made.id}`")
+
+
+def _keys(trust_folder: Path, identity_folder: Path, state: str) -> list[str]:
+    """The age keys that are pinned for a state."""
+    return [each.recipient for each in opened_trust(trust_folder, identity_folder).recipients if each.state == state]
 
 
 def _chosen(found: index.Index, review: Any, text: str) -> tuple[str, ...]:
@@ -184,9 +189,7 @@ def approve(
         _show(checked.plan, as_json)
         if dry_run:
             return
-        keys = [
-            each.recipient for each in opened_trust(trust_folder, identity_folder).recipients if each.state == checked.disclosure.to.state
-        ]
+        keys = _keys(trust_folder, identity_folder, checked.disclosure.to.state)
         signer = Signer(opened(identity_folder, passphrase_file))
         given = policy.parse_overrides(overrides)
         package = approving.approve(case, checked, signer, keys, signing.encrypt, overrides=given, at=at)
