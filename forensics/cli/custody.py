@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from forensics import custody as log
 from forensics.case import open_case, prove
 from forensics.cli.console import by_option, case_option, json_option, say, table
+from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
 from forensics.custody.telling import blocks
 from forensics.errors import CustodyBroken
 from forensics.location import escape
+from forensics.signing import Trust
 
 
 @click.group()
@@ -19,8 +22,10 @@ def custody() -> None:
 
 @custody.command()
 @case_option
+@trust_option
+@identity_option
 @json_option
-def show(folder: Path, as_json: bool) -> None:
+def show(folder: Path, trust_folder: Path, identity_folder: Path, as_json: bool) -> None:
     """The log as a document, event by event, and whether its head is signed."""
     case = open_case(folder)
     lines = log.read(case.folder)
@@ -28,7 +33,9 @@ def show(folder: Path, as_json: bool) -> None:
         for line in lines:
             say(line)
         return
-    signed = {int(each.path.stem): each for each in log.judged(case.folder, None) if each.path.stem.isdigit()}
+    signed = {
+        int(each.path.stem): each for each in log.judged(case.folder, _trusted(trust_folder, identity_folder)) if each.path.stem.isdigit()
+    }
     for block in blocks(lines, signed):
         click.echo(escape(block.heading))
         for name, value in block.particulars:
@@ -44,14 +51,31 @@ def show(folder: Path, as_json: bool) -> None:
 @click.argument("object_", metavar="OBJECT")
 @case_option
 @by_option
+@identity_option
+@passphrase_option
 @click.option("--field", "fields", multiple=True, help="NAME=VALUE, any number of times; `custody forms EVENT` lists the names.")
-def add(event: str, object_: str, folder: Path, by: str | None, fields: tuple[str, ...]) -> None:
-    """Add an EVENT (seized, transferred, returned, ...) that happened to OBJECT (an exhibit)."""
+def add(
+    event: str, object_: str, folder: Path, by: str | None, identity_folder: Path, passphrase_file: Path | None, fields: tuple[str, ...]
+) -> None:
+    """Add an EVENT (seized, transferred, returned, ...) that happened to OBJECT (an exhibit).
+
+    With --identity, a transfer is signed by its giver, and the log up to it.
+    """
     case = open_case(folder)
     body = log.typed(event, fields)
+    signer = opened(identity_folder, passphrase_file) if _named(event) else None
+    at = clock()
     with case.lock():
-        line = log.append(case.folder, event, object=object_, body=body, by=by)
+        if signer and event == "transferred":
+            line = log.transfer(case.folder, object_, body, signer, by=by, at=at)
+        else:
+            line = log.append(case.folder, event, object=object_, body=body, by=by or (signer.name if signer else None), at=at)
+        if signer:
+            why = "transfer" if event == "transferred" else event.replace("_", " ")
+            log.checkpoint(case.folder, why, signer, at=at, by=by, stamping=signer.stamping)
     click.echo(f"line {line.seq}: {line.event} {escape(line.object)}")
+    if event == "transferred":
+        click.echo(f"the receiver signs with: forensics custody countersign {line.seq} --identity FOLDER")
 
 
 @custody.command()
@@ -67,7 +91,41 @@ def forms(event: str | None) -> None:
 
 
 @custody.command()
+@click.argument("seq", type=click.IntRange(min=1))
 @case_option
+@by_option
+@identity_option
+@passphrase_option
+def countersign(seq: int, folder: Path, by: str | None, identity_folder: Path, passphrase_file: Path | None) -> None:
+    """Sign the transfer of line SEQ as its receiver, and the log up to there."""
+    case = open_case(folder)
+    signer = opened(identity_folder, passphrase_file)
+    at = clock()
+    with case.lock():
+        line = log.countersign(case.folder, seq, signer, by=by, at=at)
+        log.checkpoint(case.folder, "transfer", signer, at=at, by=by, stamping=signer.stamping)
+    click.echo(f"line {line.seq}: countersigned line {seq}, {escape(line.object)}")
+
+
+@custody.command()
+@case_option
+@by_option
+@identity_option
+@passphrase_option
+@click.option("--why", default="request", show_default=True, help="A word or two; they leave the house with the log.")
+def checkpoint(folder: Path, by: str | None, identity_folder: Path, passphrase_file: Path | None, why: str) -> None:
+    """Sign the log as it stands."""
+    case = open_case(folder)
+    signer = opened(identity_folder, passphrase_file)
+    with case.lock():
+        made = log.checkpoint(case.folder, why, signer, at=clock(), by=by, stamping=signer.stamping)
+    click.echo(f"line {made.seq} is signed: {made.head}")
+
+
+@custody.command()
+@case_option
+@trust_option
+@identity_option
 @click.option(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -75,10 +133,10 @@ def forms(event: str | None) -> None:
     help="What a partner holds of the log: a receipt, a package's custody.jsonl or a checkpoint; any number of times.",
 )
 @json_option
-def verify(folder: Path, against: tuple[Path, ...], as_json: bool) -> None:
+def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tuple[Path, ...], as_json: bool) -> None:
     """Prove that no line, body, segment or kept file was changed, dropped, inserted or moved, and that all signatures hold."""
     case = open_case(folder)
-    trusted = None
+    trusted = _trusted(trust_folder, identity_folder)
     heads: dict[int, str] = {}
     problems, notices = [], []
     for path in against:
@@ -100,3 +158,15 @@ def verify(folder: Path, against: tuple[Path, ...], as_json: bool) -> None:
         raise CustodyBroken("\n".join(problems))
     if not as_json:
         click.echo(f"the chain holds: {log.head(case.folder)[0]} lines, and everything that they vouch for")
+
+
+def _named(event: str) -> bool:
+    """Whether an identity was named to sign with: on the command line for any event, in the environment for a transfer."""
+    source = click.get_current_context().get_parameter_source("identity_folder")
+    return source is ParameterSource.COMMANDLINE or (source is ParameterSource.ENVIRONMENT and event == "transferred")
+
+
+def _trusted(folder: Path, identity_folder: Path) -> Trust | None:
+    """The trust list; `None` where none was named and none is at its usual place."""
+    named = click.get_current_context().get_parameter_source("trust_folder") is not ParameterSource.DEFAULT
+    return opened_trust(folder, identity_folder) if named or (folder / "current.json").exists() else None

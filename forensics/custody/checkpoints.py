@@ -1,7 +1,8 @@
 """Checkpoints: a person's signature over the head of the custody log, so that a cut or a rewriting of what came before is seen.
 
-``custody/checkpoints/<seq>.json`` (canonical JSON) states number and SHA-256 of a line, ``<seq>.json.p7s`` is the detached CMS
-signature over it, ``<seq>.json.p7s.tsr`` a time stamp (RFC 3161) over that signature where an authority stamps. They go out with the log: nothing in them can be guessed.
+``custody/checkpoints/<seq>.json`` (canonical JSON) states number and SHA-256 of a line, ``<seq>.json.p7s`` is the detached CMS signature
+over it, ``<seq>.json.p7s.tsr`` a time stamp (RFC 3161) over that signature where an authority stamps. They go out with the log: nothing in
+them can be guessed.
 """
 
 import re

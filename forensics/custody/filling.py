@@ -58,7 +58,7 @@ def checked(event: str, body: Mapping[str, Any], *, signed: bool = True) -> dict
         _check(filled, "")
     except (msgspec.ValidationError, ValueError) as error:
         raise UsageError(f"custody event {event!r}: {_said(error)}") from error
-    built: dict[str, Any] = msgspec.to_builtins(filled)
+    built: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(filled))  # lists, as the log gives them back
     return built
 
 

@@ -55,7 +55,7 @@ def blocks(lines: Iterable[CustodyLine], checkpoints: Mapping[int, Judged]) -> I
     `checkpoints` are those of the log by the number of the line that they sign.
     """
     for line in lines:
-        heading = f"{line.seq}. {line.at}  {line.object or '(withheld)'} {_SAID.get(line.event, line.event)}  [{line.event}]"
+        heading = f"{line.seq}. {line.at}  {_happened(line)}  [{line.event}]"
         told: list[tuple[str, str]] = []
         if line.clock != "system clock" or line.clock_back is not None:
             back = f", which had stepped back by {line.clock_back:g} s since the line before" if line.clock_back is not None else ""
@@ -69,6 +69,13 @@ def blocks(lines: Iterable[CustodyLine], checkpoints: Mapping[int, Judged]) -> I
         if (found := checkpoints.get(line.seq)) is not None:
             told.append(("checkpoint", _checkpoint(found)))
         yield Block(heading, tuple(told))
+
+
+def _happened(line: CustodyLine) -> str:
+    """What happened to what; some events are no more than named by their object."""
+    said = _SAID.get(line.event, line.event)
+    stands_alone = not said.startswith(("was ", "were "))
+    return f"{line.object or '(withheld)'}{':' if stands_alone else ''} {said}"
 
 
 def signed_by(signers: Iterable[SignedBy]) -> str:
@@ -104,7 +111,7 @@ def _body(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _told(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """A field in words: nested fields by dotted names, long lists by their number."""
-    label = name.replace("_", " ")
+    label = "happened at" if name == "at" else name.replace("_", " ")
     if value in (None, "", [], {}):
         return
     if isinstance(value, Mapping) and len(value) <= 40 and not any(isinstance(item, Mapping | list) and item for item in value.values()):

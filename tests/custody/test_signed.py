@@ -367,7 +367,7 @@ def test_log_is_told_as_a_document(log: Path, giver: Identity, receiver: Identit
         "2026-1 was measured  [verified]",
         "2026-2 was measured  [verified]",
         "2026-1 was handed over  [transferred]",
-        "custody/checkpoints/4.json the log was signed up to here  [checkpointed]",
+        "custody/checkpoints/4.json: the log was signed up to here  [checkpointed]",
         "2026-1 was received, and its transfer countersigned  [countersigned]",
     ]
     said = dict(told[3].particulars)
