@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asn1crypto import tsp
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,10 +28,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 import report_fakes as fakes
 from report_fakes import HOSTILE
 
+from forensics.cli import cli
 from forensics.errors import EngineError, SigningError, UsageError
 from forensics.report import Document, Signature, check, pdf, pdf_fonts, pdf_signature, pdf_text, pdf_values, write
 from forensics.report.language import catalogue
 from forensics.report.render import write_listings
+from forensics.signing import identity
+from forensics.signing.identity import Identity
+from forensics.signing.keys import FileKey
+from forensics.signing.stamping import StampingAuthority
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 # The same words in the scripts of South-East Asia: "passport" and "border", as dictionaries give them, and a line that is long
@@ -330,7 +335,7 @@ def test_a_broken_font_is_refused(tmp_path: Path) -> None:
             pdf_fonts._characters(path)
 
 
-ENDLESS = "#for outer in range(0, 1000000) { for inner in range(0, 10000000) { inner } }"
+ENDLESS = "#for outer in range(0, 1000000) { for inner in range(0, 10000000) { let held = inner } }"
 SWELLING = "#let y = range(0, 400000000)\n#y.len()"
 
 
@@ -348,26 +353,6 @@ def test_a_template_that_never_ends_swells_or_fails_is_ended_in_words(
 
 
 # --- signed -----------------------------------------------------------------------------------------------------------------
-
-
-class Key:
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        self._key = key
-
-    def sign(self, data: bytes, digest: str) -> bytes:
-        return self._key.sign(data, ec.ECDSA({"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}[digest]))
-
-
-class Officer:
-    """An identity of these tests."""
-
-    def __init__(
-        self, name: str, certificate: x509.Certificate, chain: tuple[x509.Certificate, ...], key: ec.EllipticCurvePrivateKey
-    ) -> None:
-        self.name, self.key = name, Key(key)
-        self.certificate = certificate.public_bytes(Encoding.DER)
-        self.chain = tuple(each.public_bytes(Encoding.DER) for each in chain)
-        self.fingerprint = sha256(self.certificate).hexdigest()
 
 
 def issue(
@@ -388,32 +373,28 @@ def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     return issue("Test root", None, key, (x509.BasicConstraints(ca=True, path_length=None), True)), key
 
 
-def officer(name: str, curve: ec.EllipticCurve | None = None) -> Officer:
+def officer(name: str, curve: ec.EllipticCurve | None = None) -> Identity:
+    """An identity whose certificate the root of these tests has issued."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     usage = x509.KeyUsage(True, True, False, False, False, False, False, False, False)
-    return Officer(name, issue(name, authority(), key, (usage, True)), (), key)
+    certificate = issue(name, authority(), key, (usage, True)).public_bytes(Encoding.DER)
+    return Identity(name, "TH", "", sha256(certificate).hexdigest(), certificate, (), "", None, FileKey(key), lambda: "")
 
 
-class OpenSSL:
+def stamping(folder: Path) -> StampingAuthority:
     """A stamping authority: `openssl ts`, over a certificate of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, key = folder, ec.generate_private_key(ec.SECP256R1())
-        certificate = issue("Test stamps", authority(), key, (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True))
-        (folder / "tsa.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-        (folder / "tsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        (folder / "tsa.cnf").write_text(
-            f"[tsa]\ndefault_tsa = t\n[t]\nserial = {folder}/serial\ncrypto_device = builtin\nsigner_cert = {folder}/tsa.pem\n"
-            f"signer_key = {folder}/tsa.key\nsigner_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha384\n"
-            "ess_cert_id_alg = sha256\naccuracy = secs:1\nordering = no\ntsa_name = no\ness_cert_id_chain = no\n"
-        )
-
-    def respond(self, request: bytes) -> bytes:
-        (self.folder / "q.tsq").write_bytes(request)
-        (self.folder / "serial").write_text("01\n")
-        command = ["openssl", "ts", "-reply", "-config", "tsa.cnf", "-section", "tsa", "-queryfile", "q.tsq", "-out", "a.tsr"]
-        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
-        return (self.folder / "a.tsr").read_bytes()
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = issue("Test stamps", authority(), key, (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True))
+    (folder / "tsa.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "tsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "serial").write_text("01\n")
+    (folder / "tsa.cnf").write_text(
+        f"[tsa]\ndefault_tsa = t\n[t]\nserial = {folder}/serial\ncrypto_device = builtin\nsigner_cert = {folder}/tsa.pem\n"
+        f"signer_key = {folder}/tsa.key\nsigner_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha384\n"
+        "ess_cert_id_alg = sha256\n"
+    )
+    config = str(folder / "tsa.cnf")
+    return StampingAuthority(command=("openssl", "ts", "-reply", "-config", config, "-queryfile", "{request}", "-out", "{response}"))
 
 
 def pdfsig(path: Path) -> str:
@@ -452,7 +433,7 @@ def test_a_second_person_signs_what_the_first_has_signed(ordinary: Path, tmp_pat
 
 def test_a_time_stamp_over_the_signature_verifies_with_openssl(ordinary: Path, tmp_path: Path) -> None:
     path = tmp_path / "signed.pdf"
-    pdf_signature.sign(ordinary, path, officer("S. Pratiwi"), at=AT, stamping=OpenSSL(tmp_path))
+    pdf_signature.sign(ordinary, path, officer("S. Pratiwi"), at=AT, stamping=stamping(tmp_path))
     assert "Signature is Valid" in pdfsig(path)
     from asn1crypto import cms
 
@@ -487,20 +468,52 @@ def test_a_signed_report_names_its_certificate_and_lists_the_file_as_signed(tmp_
     assert report.pages[0].sha256 == sha256((tmp_path / "report.pdf").read_bytes()).hexdigest()
 
 
-class Refusing:
-    def respond(self, request: bytes) -> bytes:
-        return tsp.TimeStampResp({"status": {"status": "rejection"}}).dump()
-
-
 def test_what_cannot_be_signed_is_said_and_nothing_is_left(ordinary: Path, tmp_path: Path) -> None:
     (tmp_path / "no.pdf").write_bytes(b"no PDF at all")
     with pytest.raises(SigningError, match="could not be signed"):
         pdf_signature.sign(tmp_path / "no.pdf", tmp_path / "out.pdf", officer("S. Pratiwi"), at=AT)
     with pytest.raises(SigningError, match="could not be signed"):
-        pdf_signature.sign(ordinary, tmp_path / "out.pdf", officer("S. Pratiwi"), at=AT, stamping=Refusing())
+        pdf_signature.sign(
+            ordinary,
+            tmp_path / "out.pdf",
+            officer("S. Pratiwi"),
+            at=AT,
+            stamping=StampingAuthority(command=("cp", "{request}", "{response}")),
+        )
     with pytest.raises(SigningError, match="P-256 or P-384"):
         pdf_signature.sign(ordinary, tmp_path / "out.pdf", officer("S. Pratiwi", ec.SECP521R1()), at=AT)
     assert [each.name for each in tmp_path.iterdir()] == ["no.pdf"]
+
+
+def identity_folder(folder: Path, words: Path) -> Path:
+    """An officer's identity as the tool keeps it, with a certificate that the root of these tests has issued."""
+    identity.new(folder, words.read_bytes(), name="S. Pratiwi", country="TH", organisation="")
+    wanted = x509.load_pem_x509_csr((folder / "request.pem").read_bytes())
+    usage = x509.KeyUsage(True, True, False, False, False, False, False, False, False)
+    given = issue("S. Pratiwi", authority(), wanted, (usage, True))
+    identity.install(folder, words.read_bytes(), (given.public_bytes(Encoding.DER),))
+    return folder
+
+
+def test_the_command_signs_the_report_of_a_real_image_and_its_custody_log_says_which_file(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_bytes(b"correct horse battery staple")
+    words.chmod(0o600)
+    folder = identity_folder(tmp_path / "identity", words)
+    card = str(Path(__file__).parents[1] / "test_images" / "card.E01")
+    case = str(tmp_path / "case")
+    signing = ["--template", "report.pdf", "--identity", str(folder), "--passphrase-file", str(words)]
+    run = CliRunner()
+    with pytest.raises(UsageError, match=r"add --template report\.pdf"):
+        run.invoke(cli, ["process", card, "--case", case, "--no-input", *signing[2:]], catch_exceptions=False, standalone_mode=False)
+    command = ["process", card, "--case", case, "--no-input", "--plugin", "photo-exif", *signing]
+    run.invoke(cli, command, catch_exceptions=False, standalone_mode=False)
+    (page,) = Path(case, "reports").glob("*/report.pdf")
+    assert "Signature is Valid" in pdfsig(page)
+    checked_as_archive(page)
+    held = [json.loads(body.read_bytes()) for body in Path(case, "custody").rglob("*.json")]
+    assert sha256(page.read_bytes()).hexdigest() in json.dumps(held)
+    assert not list(page.parent.glob("*.html"))
 
 
 # --- shipped ----------------------------------------------------------------------------------------------------------------

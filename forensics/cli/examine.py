@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from forensics import __version__, custody, index, report, validation
 from forensics.case import Case, missing_fields, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
+from forensics.cli.identity_options import opened, passphrase_option
 from forensics.cli.keys import key_option, keys_of
 from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
@@ -20,6 +22,8 @@ from forensics.errors import UsageError
 from forensics.evidence.unallocated import Space
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
+from forensics.report.template import PDF
+from forensics.signing.identity import Identity
 
 SIDE_BY_SIDE = 10_000  # entries above which the largest listings are written by processes of their own
 
@@ -53,8 +57,12 @@ def _report_options(command: Any) -> Any:
             "--template",
             "templates",
             multiple=True,
-            help="A shipped report template by name, or a path of your own; any number of times (default: all shipped).",
+            help="report.html, summary.md, report.pdf, or a path of your own; any number of times (default: report.html and summary.md).",
         ),
+        click.option(
+            "--identity", "identity_folder", type=click.Path(path_type=Path), help="Sign report.pdf with the identity in this folder."
+        ),
+        passphrase_option,
         click.option("--lang", "language", help="Language of the report (default: the case's first)."),
         click.option("--pictures", type=click.IntRange(0), default=0, show_default=True, help="At most so many thumbnails in the page."),
     ):
@@ -115,7 +123,25 @@ def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], b
     return outcome
 
 
-def _report(case: Case, templates: tuple[str, ...], language: str | None, pictures: int, by: str | None, as_json: bool) -> Path:
+class _Wanted(Struct, frozen=True):
+    """What the report is to be: its templates, its language, thumbnails, and who signs the PDF."""
+
+    templates: tuple[str, ...]
+    language: str | None
+    pictures: int
+    signer: Identity | None
+
+
+def _wanted(given: dict[str, Any]) -> _Wanted:
+    """The options of the report, taken out of all that were given; the identity is opened before the work begins."""
+    templates, folder, passphrase_file = given.pop("templates"), given.pop("identity_folder"), given.pop("passphrase_file")
+    if folder is not None and PDF not in templates:
+        raise UsageError(f"--identity signs {PDF}, which is not among the templates; add --template {PDF}")
+    signer = None if folder is None else opened(folder.expanduser(), passphrase_file)
+    return _Wanted(templates, given.pop("language"), given.pop("pictures"), signer)
+
+
+def _report(case: Case, wanted: _Wanted, by: str | None, as_json: bool) -> Path:
     at = datetime.now(UTC)
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
     folder = case.reports / stamp
@@ -140,22 +166,24 @@ def _report(case: Case, templates: tuple[str, ...], language: str | None, pictur
             custody=custody.read(case.folder),
             head=custody.head(case.folder),
             tool=f"forensics {__version__}",
-            language=language or case.languages[0],
+            language=wanted.language or case.languages[0],
             validation=validation.kept(),
-            pictures=pictures,
+            pictures=wanted.pictures,
             attachment=attachment,
         )
-        chosen: dict[str, Any] = {"templates": templates} if templates else {}
+        chosen: dict[str, Any] = {"templates": wanted.templates} if wanted.templates else {}
         if large:
             chosen["large"] = lambda: tuple(each.result() for each in large)
+        if wanted.signer:
+            chosen["signature"] = report.Signature(wanted.signer, at)
         report.write(document, found, folder, **chosen)
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
-    page = folder / "report.html"
+    page = next(filter(Path.exists, (folder / "report.html", folder / PDF)), folder)
     if as_json:
         say({"report": {"folder": str(folder), "files": digests}})
     else:
-        click.echo(f"report: {page if page.exists() else folder}")
+        click.echo(f"report: {page}")
     return folder
 
 
@@ -183,9 +211,6 @@ def process(
     by: str | None,
     as_json: bool,
     no_input: bool,
-    templates: tuple[str, ...],
-    language: str | None,
-    pictures: int,
     **given: Any,
 ) -> int:
     """Take IMAGES (or folders, or files) to a report: make or open the case, add the exhibits, examine, report.
@@ -202,7 +227,8 @@ def process(
     if own and len(images) > 1:
         raise UsageError(f"{', '.join(own)} belongs to one exhibit, and {len(images)} are given; add them with `forensics exhibit add`")
     there = open_case(folder) if (folder / "case.toml").exists() else None
-    report.check(templates, language or (there.languages[0] if there else "en"))
+    wanted = _wanted(given)
+    report.check(wanted.templates, wanted.language or (there.languages[0] if there else "en"))
     case = there or interview.new_case(folder, given, by, asking)
     with case.lock():
         if there:
@@ -216,7 +242,7 @@ def process(
                 new = Exhibit(exhibit_id="", image=str(image), image_format="as found", **values)
                 chosen.append(interview.receive(case, new, by, asking))
         outcome = _examine(case, tuple(chosen), given, by, as_json)
-        _report(case, templates, language, pictures, by, as_json)
+        _report(case, wanted, by, as_json)
     return _code(outcome)
 
 
@@ -243,13 +269,14 @@ def examine(folder: Path, by: str | None, as_json: bool, wanted: tuple[str, ...]
 @by_option
 @json_option
 @_report_options
-def report_command(folder: Path, by: str | None, as_json: bool, templates: tuple[str, ...], language: str | None, pictures: int) -> None:
+def report_command(folder: Path, by: str | None, as_json: bool, **given: Any) -> None:
     """Write the report of what has been examined so far."""
     case = open_case(folder)
-    report.check(templates, language or case.languages[0])
+    wanted = _wanted(given)
+    report.check(wanted.templates, wanted.language or case.languages[0])
     with case.lock():
         run.ensure_index(case)
-        _report(case, templates, language, pictures, by, as_json)
+        _report(case, wanted, by, as_json)
 
 
 @click.command()

@@ -8,7 +8,7 @@ certifies the report: whoever changes it, but by signing it too, breaks it.
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from asn1crypto import tsp, x509
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -24,40 +24,15 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from forensics.errors import SigningError
 from forensics.segment import sync_folder
+from forensics.signing.identity import Identity
+from forensics.signing.stamping import StampingAuthority, ask
 
 _FIELD = "Signature{}"
 _ROOM = 16 << 10  # bytes for a signature with its chain and time stamp; as hexadecimal digits twice that
 _DIGESTS = {"secp256r1": "sha256", "secp384r1": "sha384"}
 
 
-class Key(Protocol):
-    """A private key: `sign` gives an ECDSA signature (DER) over the digest ("sha256", "sha384") of `data`."""
-
-    def sign(self, data: bytes, digest: str) -> bytes: ...
-
-
-class Signatory(Protocol):
-    """What signing needs of an identity (`forensics.signing.identity.Identity`)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def certificate(self) -> bytes: ...
-    @property
-    def chain(self) -> tuple[bytes, ...]: ...
-    @property
-    def key(self) -> Key: ...
-
-
-class Stamping(Protocol):
-    """What a time stamp needs of a stamping authority: its answer (RFC 3161, section 2.4.2) to a request, both in DER."""
-
-    def respond(self, request: bytes) -> bytes: ...
-
-
-def sign(path_in: Path, path_out: Path, identity: Signatory, *, at: datetime, stamping: Stamping | None = None) -> None:
+def sign(path_in: Path, path_out: Path, identity: Identity, *, at: datetime, stamping: StampingAuthority | None = None) -> None:
     """Write the PDF of `path_in`, signed by `identity`, to `path_out`, which is replaced only at the end; both may be one path.
 
     `at` is the claimed time of signing. A file that is signed already is signed by a further person. Raises SigningError for a file
@@ -112,7 +87,7 @@ class _Untouched(IncrementalPdfFileWriter):
 class _Signer(Signer):
     """Signs through an identity, wherever its key is."""
 
-    def __init__(self, identity: Signatory) -> None:
+    def __init__(self, identity: Identity) -> None:
         self._identity = identity
         try:
             certificate = x509.Certificate.load(identity.certificate)
@@ -131,9 +106,9 @@ class _Signer(Signer):
 class _Stamper(TimeStamper):
     """Asks a stamping authority of ours."""
 
-    def __init__(self, authority: Stamping) -> None:
+    def __init__(self, authority: StampingAuthority) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._authority = authority
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        return tsp.TimeStampResp.load(self._authority.respond(req.dump()))
+        return tsp.TimeStampResp.load(ask(self._authority, req.dump()))

@@ -25,6 +25,7 @@ from forensics.report.language import SOURCE, catalogue, templates_folder
 from forensics.report.pdf_values import SignedBy
 from forensics.report.template import PDF, SHIPPED, Template, chosen, environment, refused
 from forensics.report.text import plain_text
+from forensics.signing.identity import Identity
 
 # What a template can raise that is the template's fault: an examiner's own is refused by its line
 _TEMPLATE_ERRORS = (
@@ -42,11 +43,10 @@ class Report(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True):
-    """Who signs the PDF, when (the claimed time), and whose time stamp it gets, if any."""
+    """Who signs the PDF, and when (the claimed time). It gets a time stamp where the identity names a stamping authority."""
 
-    identity: pdf_signature.Signatory
+    identity: Identity
     at: datetime
-    stamping: pdf_signature.Stamping | None = None
 
 
 def write(
@@ -167,7 +167,7 @@ def _pdf(
     made = pdf.render(document, listings, translations, signed_by=signed_by)
     listing.write(path, (), head=made)
     if signature is not None:
-        pdf_signature.sign(path, path, signature.identity, at=signature.at, stamping=signature.stamping)
+        pdf_signature.sign(path, path, signature.identity, at=signature.at, stamping=signature.identity.stamping)
     return Listing(path.name, 0, path.stat().st_size, sha256_file(path))
 
 
