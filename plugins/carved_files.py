@@ -1,5 +1,6 @@
 """Files carved out of unallocated space, each bounded by its own structure."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -8,6 +9,7 @@ from forensics.carving.content import WINDOW, Content
 from forensics.plugin import ByteRange, File, Finding, LimitExceeded, Member, Value, container, stream_of
 
 CONTINUED = "-continued"  # what follows the space without a break, where it is offered in pieces
+_RANGE = re.compile(r"/(\d{1,19})-\d{1,19}")  # the path of unallocated space: its first and last byte in the layer
 _NAMES = {
     "JPEG": "JPEG picture",
     "PNG": "PNG picture",
@@ -37,7 +39,8 @@ def carved_files(file: File, *, limit: int = 20_000) -> Iterator[Member | Findin
         if beyond is not None:
             streams.append((stack.enter_context(beyond.open()), beyond.size))
         content = Content(*streams)
-        base = int(file.location.path.removeprefix("/").partition("-")[0] or 0)
+        named = _RANGE.fullmatch(file.location.path)
+        base = int(named[1]) if named else 0
         for number, found in enumerate(carve(content, file.size)):
             if number >= limit:
                 raise LimitExceeded(f"more than {limit} files in this space; those from byte {found.start} on were not carved")

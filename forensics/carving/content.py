@@ -39,9 +39,7 @@ class Content:
         """`size` bytes from `offset`, short only at the end. Raises LimitExceeded where following structures took too much reading."""
         if offset < 0 or size <= 0:
             return b""
-        self._left -= size + _EACH
-        if self._left < 0:
-            raise LimitExceeded("following the structures in it took more reading than is allowed; what comes after was not carved")
+        self._spend(size + _EACH)
         parts: list[bytes] = []
         for stream, length in self._streams:
             if offset < length and size > 0:
@@ -51,6 +49,11 @@ class Content:
                 offset = length  # what is left begins with the next stream
             offset -= length
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise LimitExceeded("following the structures in it took more reading than is allowed; what comes after was not carved")
 
     def number(self, offset: int, size: int, order: str = "little") -> int:
         """An unsigned number; 0 where the bytes end before."""
@@ -65,6 +68,7 @@ class Content:
             window = self.read(at, min(WINDOW + pattern.longest - 1, end - at))
             for first, last in pattern.spans(window):
                 if first < WINDOW:
+                    self._spend(_EACH // 2)
                     yield at + first, window[first:last]
             at += WINDOW
 

@@ -29,7 +29,11 @@ from forensics.testing import file_of
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 MODULES = sorted(path for path in PLUGINS.glob("*.py") if path.stem != "__init__")
-ALLOWED = {"known_hash": {"forensics.plugin", "forensics.hashset"}, "rule_match": {"forensics.plugin", "forensics.rules"}}
+ALLOWED = {
+    "known_hash": {"forensics.plugin", "forensics.hashset"},
+    "rule_match": {"forensics.plugin", "forensics.rules"},
+    "carved_files": {"forensics.plugin", "forensics.carving"},
+}
 MAY_RAISE = (Unsupported, Corrupt, LimitExceeded, Locked)
 LARGEST = 1 << 20  # bytes of a sample that is offered to every plugin
 FOLDERS = ("photos", "documents", "barcodes", "mrz", "artefacts", "malformed")
