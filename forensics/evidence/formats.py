@@ -150,6 +150,7 @@ FILE_SYSTEMS = (
         "libfsapfs, dfVFS",
     ),
     Format("XFS", ("xfs",), "yes", "no", _NONE, "faults", "libfsxfs, dfVFS"),
+    Format("SquashFS", ("squashfs",), "version 4; gzip, xz, lzma, lzo, lz4, zstd", "there are none", _NONE, "faults", "own"),
 )
 NAMED = (
     "L01, Lx01",
@@ -157,7 +158,6 @@ NAMED = (
     "encrypted DMG",
     "Btrfs",
     "F2FS",
-    "SquashFS",
     "EROFS",
     "ReFS",
     "ReiserFS",

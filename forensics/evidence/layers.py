@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import archive, limits, signatures, wide
+from forensics.evidence import archive, limits, read_here, signatures, wide
 from forensics.evidence.ad1 import Ad1Image
 from forensics.evidence.apple_image import is_sparse_bundle, open_sparse_bundle
 from forensics.evidence.filesystem import FileSystem, Stream
@@ -319,7 +319,177 @@ def _nothing(search: Search, volume: Volume) -> bool:
     return True
 
 
-_READ_HERE = {"lvm2", "core-storage", "apfs", "xfs"}  # by the openers after The Sleuth Kit's, which they follow
+# by the openers after The Sleuth Kit's, which they follow
+_READ_HERE = {"lvm2", "core-storage", "apfs", "xfs", *read_here.KINDS}
+_OPENERS:
+        if opener(search, volume):
+            return
+
+
+def _file_system(search: Search, volume: Volume) -> bool:
+    """A file system; the partition table that one without its own boot sector may share the medium with is examined beside it."""
+    try:
+        found = open_file_systems(volume.medium, search.exhibit, volume.layers, volume.offset, volume.size, volume.description)
+    except (Unsupported, Locked) as error:
+        search.recognised = True
+        signature = signatures.recognise(partial(read_volume, volume))
+        if signature is not None and signature.kind in _READ_HERE:
+            return False  # one of the openers that follow
+        if signature is not None:
+            _refuse_signature(search, volume, signature)
+        else:
+            search.refuse(volume, "encrypted" if isinstance(error, Locked) else "ambiguous", error)
+        return True
+    for system in found:
+        search.found(system)
+    kinds = {system.info.kind for system in found}
+    if (
+        "ntfs" in kinds
+        and volume.depth <= limits.NESTING
+        and signatures.has_shadow_copies(partial(read_volume, volume))
+        and not _restored(volume)
+    ):
+        shadow_copies_of(search, volume)
+    if found and not volume.layers and not kinds & _OWN_BOOT_SECTOR:
+        _volume_system(search, volume)
+    return bool(found)
+
+
+def _restored(volume: Volume) -> bool:
+    """Whether it is a shadow copy itself: the copies that it holds are those of the volume."""
+    return any(layer.kind == "vss" for layer in volume.layers)
+
+
+def _other_file_system(search: Search, volume: Volume) -> bool:
+    """A file system that dfVFS reads and The Sleuth Kit does not."""
+    signature = signatures.recognise(partial(read_volume, volume))
+    name = str(Location(search.exhibit, volume.layers))
+    kinds = ("xfs",) if signature is not None and signature.kind == "xfs" else () if signature else wide.recognise(volume.source, name)
+    failure: EvidenceError | None = None
+    for kind in kinds:
+        said = "not recognised by The Sleuth Kit" if kind != "xfs" else None
+        description = "; ".join(filter(None, (volume.description, said))) or None
+        try:
+            system = wide.WideFileSystem(volume.source, search.exhibit, volume.layers, kind, base=volume.offset, description=description)
+        except EvidenceError as error:
+            raise_storage(error)
+            failure = error
+            continue
+        search.found(system)
+        return True
+    if failure is not None and kinds == ("xfs",):
+        search.recognised = True
+        search.refuse(volume, "xfs", failure)
+        return True
+    return False
+
+
+def _volume_system(search: Search, volume: Volume) -> bool:
+    if volume.depth >= limits.NESTING:
+        message = f"volume systems within volume systems more than {limits.NESTING} deep"
+        search.refuse(volume, "unknown", message)
+        return True
+    inside = volume.depth > 0 and not volume.whole
+    try:
+        system = open_volume_system(volume.medium, volume.offset, inside=inside)
+    except Unsupported as error:
+        search.recognised = True
+        search.refuse(volume, "ambiguous", error)
+        return True
+    if not inside and (system is None or all(part.description.startswith(_SAFETY) for part in system.partitions if part.allocated)):
+        system = open_cut_volume_system(volume.medium) or system
+    if system is None or not any(part.allocated for part in system.partitions):
+        return False
+    if inside and not all(_lies_in(part, volume) for part in system.partitions if part.allocated):
+        return False  # chance bytes, or the table of the whole medium seen again
+    search.recognised = True
+    layers = (*volume.layers, Layer(system.scheme))
+    place = str(Location(search.exhibit, layers))
+    search.add(
+        LayerInfo(
+            location=place,
+            kind=system.scheme,
+            offset=volume.offset,
+            size=volume.size,
+            description=SCHEME_NAMES.get(system.scheme),
+            examined=True,
+        )
+    )
+    if system.backup:
+        message = "the first copy of the partition table cannot be read; its backup at the end of the medium was used"
+        search.faults.append(Fault(location=place, kind="damaged", message=message))
+    for part in system.partitions:
+        _partition(search, volume, system, part)
+    return True
+
+
+def _lies_in(part: Partition, volume: Volume) -> bool:
+    return volume.offset < part.offset and part.offset + part.size <= volume.offset + volume.size
+
+
+def _partition(search: Search, volume: Volume, system: VolumeSystem, part: Partition) -> None:
+    end = volume.offset + volume.size
+    inside = Layer("volume" if part.allocated else "unallocated", str(part.offset - volume.offset))
+    child = Volume(
+        medium=volume.medium,
+        offset=part.offset,
+        size=max(0, min(part.size, end - part.offset)),
+        layers=(*volume.layers, inside),
+        depth=volume.depth + 1,
+        description=part.description or None,
+    )
+    if part.table:
+        return  # the tables themselves: they lie within the gaps, or around the volumes that they describe
+    if not part.allocated and not child.size:
+        return  # beyond what was acquired
+    if not part.allocated:
+        place = str(Location(search.exhibit, child.layers))
+        search.add(LayerInfo(location=place, kind="unallocated", offset=child.offset, size=child.size, reason=GAP))
+        search.unused(child, "unallocated")
+    elif part.offset < volume.offset or part.offset >= end:
+        message = f"the volume lies at byte {part.offset}, outside of what was acquired (bytes {volume.offset}-{end - 1})"
+        search.refuse(child, "volume", message)
+    elif part.offset == volume.offset and search.file_systems and search.file_systems[-1].info.offset == volume.offset:
+        return  # a hybrid image: this volume is the file system that was found at its start
+    else:
+        if part.size > child.size:
+            message = f"the volume has {part.size} bytes by the partition table, and {child.size} were acquired"
+            search.faults.append(Fault(location=str(Location(search.exhibit, child.layers)), kind="damaged", message=message))
+        _examine(search, child)
+
+
+def _signature(search: Search, volume: Volume) -> bool:
+    signature = signatures.recognise(partial(read_volume, volume))
+    if signature is None:
+        return False
+    _refuse_signature(search, volume, signature)
+    return True
+
+
+def _refuse_signature(search: Search, volume: Volume, signature: signatures.Signature) -> None:
+    search.recognised = True
+    if signature.state == "locked":
+        search.refuse(volume, signature.kind, Locked(f"{signature.name}: encrypted; give an image of the decrypted volume"))
+    else:
+        message = f"{signature.name}: not read; examine it with another tool, or give its files as a folder"
+        search.refuse(volume, signature.kind, Unsupported(message))
+
+
+def _nothing(search: Search, volume: Volume) -> bool:
+    search.refuse(volume, "unknown", NOT_RECOGNISED)
+    search.unused(volume, "unknown")
+    return True
+
+
+_READ_HERE = {
+    "lvm2",
+    "core-storage",
+    "apfs",
+    "xfs",
+    "btrfs",
+    "f2fs",
+    "squashfs",
+}  # by the openers after The Sleuth Kit's, which they follow
 _OPENERS: tuple[Callable[[Search, Volume], bool], ...] = (
     bitlocker_volume,
     luks_volume,
@@ -327,6 +497,7 @@ _OPENERS: tuple[Callable[[Search, Volume], bool], ...] = (
     lvm_member,
     core_storage_group,
     apfs_container,
+    read_here.own_file_system,
     _other_file_system,
     _signature,
     _volume_system,

@@ -58,3 +58,6 @@ EXPANSION = 200
 
 EXPANSION_FLOOR = 1 << 30
 """Bytes that may come out of any file, however small: a sparse image in an archive compresses a thousand times."""
+
+TREE_NAMES = 100_000_000
+"""Names of one file system: more than a medium of 20 TB full of small files has; directories that share a list multiply without end."""
