@@ -181,7 +181,7 @@ def test_a_template_that_does_not_work_is_named_with_its_line(name: str, text: s
 
 
 def test_an_unknown_template_is_refused_before_the_work_and_the_shipped_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"choose from: report\.html, summary\.md; or give the path"):
+    with pytest.raises(UsageError, match=r"choose from: report\.html, summary\.md, report\.pdf; or give the path"):
         run("process", str(CARD), "--case", str(tmp_path / "case"), "--template", "raport.html")
     assert not (tmp_path / "case").exists()
 
