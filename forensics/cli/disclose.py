@@ -196,7 +196,7 @@ def approve(
     if as_json:
         say({"package": str(package)})
     else:
-        click.echo(f"{package}: encrypted to {len(keys)} keys of {checked.disclosure.to.state}, signed by two officers")
+        click.echo(f"{package}: encrypted for {checked.disclosure.to.state} (keys: {len(keys)}), signed by two officers")
 
 
 COMMANDS = (seal, disclose, approve)

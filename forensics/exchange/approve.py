@@ -28,7 +28,8 @@ from forensics.segment import sync_folder, write_whole
 from forensics.signing import cms
 
 _SIGNATURE = f"{bag.TAG_MANIFEST}.p7s"
-_PAGES = frozenset({"data/disclosure.json", "data/report.pdf", f"data/{custody.LOG}", f"data/{SEAL}", f"data/{SIGNATURE}", f"data/{STAMP}"})
+_PAGES = frozenset({"data/disclosure.json", f"data/{custody.LOG}", f"data/{SEAL}", f"data/{SIGNATURE}", f"data/{STAMP}"})
+_SIGNED = 128 << 10  # bytes that a signature with its chain and its time stamp may add to a PDF
 Encrypt = Callable[[BinaryIO, BinaryIO, Iterable[str]], None]
 
 
@@ -175,10 +176,17 @@ def _payload(case: Case, root: Path, seal: Seal, said: Disclosure, protected: li
         beside = case.folder / Path(path).relative_to("data")
         if checkpoint and beside.is_file() and sha256_file(beside) == sha256_file(root / path):
             continue
-        if path not in expected or (
-            path.removeprefix("data/") in pages and (root / path).read_bytes() != pages[path.removeprefix("data/")]
-        ):
+        if path not in expected or not _same(root / path, pages.get(path.removeprefix("data/"))):
             raise PackageInvalid(f"{root / path}: is not what the disclosed records give; delete the draft and disclose again")
+
+
+def _same(path: Path, page: bytes | None) -> bool:
+    """Whether a file is the page that is expected; at a PDF's end there is one update more (ISO 32000-1, section 7.5.6): its signature."""
+    if page is None:
+        return True
+    content = path.read_bytes()
+    added = content[len(page) :] if path.suffix == ".pdf" else b""
+    return content == page + added and len(added) <= _SIGNED and added.count(b"%%EOF") <= 1
 
 
 def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt) -> None:

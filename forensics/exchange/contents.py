@@ -1,5 +1,7 @@
 """What is in a package for people and for other tools: report, graph, how to verify; made of the disclosed records alone."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -8,7 +10,8 @@ from forensics import custody, report
 from forensics.exchange import sealed
 from forensics.exchange.disclosure import Disclosure
 from forensics.exchange.view import Disclosed
-from forensics.report.language import catalogue
+from forensics.report import pdf, pdf_fonts, pdf_values
+from forensics.report.language import catalogue, templates_folder
 from forensics.report.render import render
 from forensics.report.template import Template
 
@@ -56,4 +59,37 @@ def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> di
         catalogue(language),
         more={"disclosure": msgspec.to_builtins(disclosure)},
     )
-    return {"report.html": "".join(page).encode(), "verify.txt": _VERIFY.encode()}
+    return {
+        "report.html": "".join(page).encode(),
+        "report.pdf": _pdf(document, disclosure, language),
+        "verify.txt": _VERIFY.encode(),
+    }
+
+
+def _pdf(document: report.Document, disclosure: Disclosure, language: str) -> bytes:
+    """The PDF/A of the same document, unsigned: the same for the same disclosure. Raises UsageError, EngineError."""
+    given = json.loads(pdf_values.data(document, (), catalogue(language)))
+    given["id"], given["marking"] = pdf_values.plain(disclosure.id), pdf_values.plain(f"{disclosure.tlp} · {disclosure.pap}")
+    given["terms"] = [[name, pdf_values.plain(value)] for name, value in _terms(disclosure)]
+    issued = int(datetime.fromisoformat(disclosure.made_at).timestamp())
+    main = templates_folder() / "disclosure.typ"
+    return pdf.compiled(main, pdf_fonts.folder(), json.dumps(given), issued, seconds=pdf.SECONDS, memory=pdf.MEMORY)
+
+
+def _terms(disclosure: Disclosure) -> tuple[tuple[str, str], ...]:
+    """The terms of a disclosure, for people to read."""
+    sender, to = disclosure.from_, disclosure.to
+    return (
+        ("Disclosure", disclosure.id),
+        ("From", f"{sender.agency} ({sender.state}), {sender.officer}"),
+        ("To", f"{to.authority} ({to.state})"),
+        ("Made", disclosure.made_at),
+        ("Records", f"{len(disclosure.records)}; withheld: {disclosure.withheld}"),
+        ("Use", "as evidence" if disclosure.use == "evidence" else "as intelligence only: not as evidence before a court"),
+        ("Purpose", disclosure.purpose),
+        ("Channel", " ".join((disclosure.channel, disclosure.request_ref)).strip()),
+        ("Sharing onward", disclosure.onward),
+        ("Until", f"{disclosure.expires}, then: {disclosure.on_expiry}"),
+        *(("Caveat", text) for text in disclosure.caveats),
+        ("Seal", disclosure.seal),
+    )

@@ -102,6 +102,7 @@ def write(
         tool = f"forensics {__version__}"
         for path, page in contents.pages(data, made, language=language, tool=tool).items():
             write_whole(data / path, page)
+        signer.sign_pdf(data / "report.pdf", at)
         info = {
             "Bag-Software-Agent": tool,
             "Bagging-Date": at.date().isoformat(),

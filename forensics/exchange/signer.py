@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from forensics import signing
 from forensics.custody import checkpoints
+from forensics.report import pdf_signature
 from forensics.signing import Identity
 
 
@@ -38,6 +39,10 @@ class Signer(Struct, frozen=True):
     def countersign(self, data: bytes, signature: bytes, at: datetime) -> bytes:
         """`signature` with this officer's beside it, over the same data."""
         return signing.countersign(data, signature, self.identity, at=at)
+
+    def sign_pdf(self, path: Path, at: datetime) -> None:
+        """Sign the PDF at `path` (PAdES), by an update that leaves what it held before as it is."""
+        pdf_signature.sign(path, path, self.identity, at=at, stamping=self.identity.stamping)
 
     def stamp(self, signature: bytes) -> bytes | None:
         """A time stamp over `signature`; `None` where no authority is configured."""

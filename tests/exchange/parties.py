@@ -70,6 +70,10 @@ class Officer:
         held = cms.decode(signature)
         return cms.encode(cms.Signed((*held.parts, self._part(data, at)), (*held.certificates, self.certificate)))
 
+    def sign_pdf(self, path: Path, at: datetime) -> None:
+        with path.open("ab") as file:
+            file.write(b"% signed\n")
+
     def stamp(self, signature: bytes) -> bytes | None:
         return None
 
@@ -315,4 +319,6 @@ def all_bytes(folder: Path) -> bytes:
         found += f"\n{path.relative_to(folder)}\n".encode()
         if path.is_file():
             found += path.read_bytes()
+        if path.suffix == ".pdf":
+            found += subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True).stdout
     return bytes(found).lower()
