@@ -37,8 +37,10 @@ def say(value: object) -> None:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output; every cell escaped."""
-    shown = Table(*titles)
+    """A table on standard output; every cell escaped, and none cut: what is too long for the terminal goes on in the next line."""
+    shown = Table()
+    for title in titles:
+        shown.add_column(title, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_harmless("" if cell is None else str(cell))) for cell in row))
     Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200).print(shown)

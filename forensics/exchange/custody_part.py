@@ -79,6 +79,7 @@ def copy(folder: Path, data: Path, exhibits: Collection[str], small: Collection[
     if (folder / CHECKPOINTS).is_dir():
         (data / CHECKPOINTS).mkdir(parents=True)
         for path in sorted((folder / CHECKPOINTS).iterdir()):
-            if path.suffix in (".json", ".p7s", ".tsr") and path.with_suffix(".json").exists() and not path.name.startswith("."):
+            stem, ours, _ = path.name.partition(".json")
+            if ours and stem and (folder / CHECKPOINTS / f"{stem}.json").exists():
                 shutil.copyfile(path, data / CHECKPOINTS / path.name)
     return seq, head
