@@ -1,8 +1,8 @@
 # `make test` installs what the tests need from Debian where it runs as root, else names it.
 VENV ?= .venv
 PY := $(VENV)/bin/python
-DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core iproute2 linux-libc-dev exfatprogs age poppler-utils
-COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdfsig
+DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core iproute2 linux-libc-dev exfatprogs age poppler-utils squashfs-tools btrfs-progs f2fs-tools
+COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdfsig mksquashfs mkfs.btrfs sload.f2fs
 
 DEMO ?= demo-case
 
@@ -66,6 +66,7 @@ verify.pyz:
 	rm -rf build/verify && mkdir -p build/verify/forensics_verify dist
 	cp forensics/exchange/standalone/*.py build/verify/forensics_verify/
 	printf 'from forensics_verify.command import run\n\nrun()\n' > build/verify/__main__.py
+	chmod -R u=rwX,go=rX build/verify
 	find build/verify -exec env TZ=UTC touch -d 2000-01-01T00:00:00Z {} +
 	cd build && TZ=UTC python3 -m zipapp verify -p '/usr/bin/env python3' -o ../dist/verify.pyz
 	sha256sum dist/verify.pyz
