@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from forensics.custody.checkpoints import LARGEST, judge
 from forensics.custody.line import LINE_LIMIT, ORIGIN, SHA256, try_decode
+from forensics.custody.signatures import signers
 from forensics.digest import sha256
-from forensics.errors import UsageError
+from forensics.errors import SignatureInvalid, UsageError
 from forensics.signing.trust import Trust
 
 _LARGEST_LOG = 1 << 30
@@ -62,7 +63,22 @@ def read_counterpart(path: Path, trust: Trust | None) -> Counterpart:
     held = stated.custody or (_Head(stated.seq, stated.head) if stated.seq is not None and stated.head is not None else None)
     if held is None or not SHA256.fullmatch(held.head) or held.seq < 1:
         raise _none(path)
-    return Counterpart({held.seq: held.head}, "statement", notice=f"{path.name}: its signature is not checked here; see `forensics verify`")
+    problem, notice = _signature(path, data, trust)
+    return Counterpart({held.seq: held.head}, "statement", problem, notice)
+
+
+def _signature(path: Path, data: bytes, trust: Trust | None) -> tuple[str | None, str | None]:
+    """What is wrong with the signature beside a statement (``FILE.p7s``), or what is not proved where there is none."""
+    signature = path.with_name(f"{path.name}.p7s")
+    if not signature.is_file():
+        return None, f"{path.name}: has no signature beside it ({signature.name}); whose statement it is, is not proved here"
+    if signature.stat().st_size > LARGEST:
+        return f"{signature.name}: is too large for a signature", None
+    try:
+        signers(data, signature.read_bytes(), trust)
+    except SignatureInvalid as error:
+        return f"{path.name}: its signature does not hold: {error}", None
+    return None, None
 
 
 def _of_log(path: Path) -> Counterpart:

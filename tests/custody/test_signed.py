@@ -182,6 +182,17 @@ def test_file_that_states_no_head_is_refused_as_a_counterpart(tmp_path: Path, co
         custody.read_counterpart(tmp_path / "x.json", None)
 
 
+def test_signature_beside_a_receipt_must_hold(log: Path, tmp_path: Path, receiver: Identity, trust: Trust) -> None:
+    receipt = tmp_path / "D-1.receipt.json"
+    data = canonical({"custody": dict(zip(("seq", "head"), custody.head(log), strict=True)), "format": "forensics-receipt/1"})
+    receipt.write_bytes(data)
+    assert "has no signature beside it" in str(custody.read_counterpart(receipt, trust).notice)
+    receipt.with_name("D-1.receipt.json.p7s").write_bytes(signing.sign(data, receiver, at=AT))
+    assert custody.read_counterpart(receipt, trust) == custody.Counterpart(dict([custody.head(log)]), "statement")
+    edit(receipt, b"receipt/1", b"receipt/2")
+    assert "The content is not what was signed" in str(custody.read_counterpart(receipt, trust).problem)
+
+
 def test_broken_copy_of_a_partner_is_named(log: Path, tmp_path: Path) -> None:
     path = tmp_path / "copy"
     path.write_bytes((log / LOG).read_bytes().replace(b"T08:01", b"T08:02"))
