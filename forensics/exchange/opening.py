@@ -24,8 +24,10 @@ def decrypt(package: Path, identity: Identity, plain: Path) -> None:
     try:
         with open(package, "rb") as source, open(os.open(plain, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             signing.decrypt(source, target, identity)
-    except SigningError as error:
+    except (SigningError, OSError) as error:
         plain.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk; a piece that was changed comes as an OSError without a number
         raise Refused("encryption", f"{package.name}: {error}") from error
 
 

@@ -65,7 +65,8 @@ def write(case: Case, name: str, identity: Identity, *, at: datetime, folder: Pa
     """Sign the receipt of a received package, into `folder` (default: the case's ``received/``), and log that.
 
     The case is locked by the caller. Beside it lies the countersigned signature by itself, as ``<id>.tagmanifest-sha256.txt.p7s``.
-    Returns the receipt's path. Raises UsageError where there is no such package or its receipt was written before, PackageInvalid where it was changed since, SigningError.
+    Returns the receipt's path. Raises UsageError where there is no such package or its receipt was written before, PackageInvalid where it
+    was changed since, SigningError.
     """
     package = receive.find(case, name)
     if wrong := receive.problems(case, package):

@@ -27,6 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from forensics.signing import Identity, Root, Trust
+from forensics.signing.keys import FileKey
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # SEC 2, P-256
 Files = dict[str, bytes]
@@ -377,6 +380,20 @@ def pack(files: Files, top: str) -> bytes:
             member.size, member.mode = len(files[name]), 0o644
             tar.addfile(member, io.BytesIO(files[name]))
     return out.getvalue()
+
+
+def trust(*states: tuple[str, Holder], stamping: Iterable[Holder] = (), crls: Iterable[bytes] = ()) -> Trust:
+    """A trust list in which these roots are pinned for these states."""
+    lists = tuple(crls)
+    signing = [Root(state, each.fingerprint, each.der, lists) for state, each in states]
+    return Trust((*signing, *(Root("TH", each.fingerprint, each.der, lists, "stamping") for each in stamping)))
+
+
+def identity_of(holder: Holder, age: pyrage.x25519.Identity) -> Identity:
+    """The officer with this certificate and this age key, as the tool opens one."""
+    names = holder.certificate.subject.get_attributes_for_oid
+    texts = (str(names(oid)[0].value) for oid in (NameOID.COMMON_NAME, NameOID.COUNTRY_NAME, NameOID.ORGANIZATION_NAME))
+    return Identity(*texts, holder.fingerprint, holder.der, (), str(age.to_public()), None, FileKey(holder.key), lambda: str(age))
 
 
 def key_file(world: World, path: Path) -> Path:

@@ -38,9 +38,7 @@ def _dump(value: Any, put: Any, depth: int) -> None:
     elif value is None or isinstance(value, bool):
         put({None: "null", True: "true", False: "false"}[value])
     elif isinstance(value, int):
-        if abs(value) > 2**53 - 1:
-            raise ValueError(f"the number {str(value)[:40]} is beyond 2**53 - 1")
-        put(str(value))
+        put(str(value) if abs(value) < 2**53 else _number(float(value)))  # a float without a fraction reads back as an integer
     elif isinstance(value, float):
         put(_number(value))
     elif isinstance(value, list):
