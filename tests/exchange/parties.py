@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 import pyrage
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,7 +22,7 @@ from msgspec import Struct
 from forensics import custody
 from forensics.case import Case, create
 from forensics.digest import identity, sha256
-from forensics.exchange import approve, draft, policy, seal
+from forensics.exchange import approve, contents, draft, policy, seal
 from forensics.exchange.disclosure import Terms
 from forensics.exchange.plan import Choice, Plan, plan
 from forensics.model import (
@@ -312,6 +313,11 @@ class Office:
         return top
 
 
+def without_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages whose PDF is a stand-in: for tests of other things, since Typst takes seconds."""
+    monkeypatch.setattr(contents, "_pdf", lambda document, disclosure, language: b"%PDF-1.7\n")
+
+
 def all_bytes(folder: Path) -> bytes:
     """Everything that a package contains: names and contents, compared in lower case."""
     found = bytearray()
@@ -319,6 +325,6 @@ def all_bytes(folder: Path) -> bytes:
         found += f"\n{path.relative_to(folder)}\n".encode()
         if path.is_file():
             found += path.read_bytes()
-        if path.suffix == ".pdf":
+        if path.suffix == ".pdf" and path.stat().st_size > 100:
             found += subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True).stdout
     return bytes(found).lower()

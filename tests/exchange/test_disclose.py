@@ -12,12 +12,17 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 sys.path.insert(0, str(Path(__file__).parent))
-from parties import AT, Office, Person, State, all_bytes, record
+from parties import AT, Office, Person, State, all_bytes, record, without_pdf
 
 from forensics import custody
 from forensics.errors import NotDisclosable, NotReviewed, PackageInvalid, UsageError
 from forensics.exchange import approve, bag
 from forensics.exchange.disclosure import Terms, check
+
+
+@pytest.fixture(autouse=True)
+def plain_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pdf(monkeypatch)
 
 
 @pytest.fixture

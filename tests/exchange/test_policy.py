@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from parties import OTHER_PHONE, PHONE, Office, Person, all_bytes, record
+from parties import OTHER_PHONE, PHONE, Office, Person, all_bytes, record, without_pdf
 
 from forensics.custody import read
 from forensics.errors import NotDisclosable, UsageError
 from forensics.exchange import policy
 from forensics.model import Record
+
+
+@pytest.fixture(autouse=True)
+def plain_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pdf(monkeypatch)
 
 
 def sealed_office(folder: Path, records: list[Record], *persons: Person) -> Office:

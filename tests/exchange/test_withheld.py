@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from parties import AT, FACTS, PHONE, RUN_DIGEST, Decision, Office, Person, all_bytes, md5_of, record, sha1_of
+from parties import AT, FACTS, PHONE, RUN_DIGEST, Decision, Office, Person, all_bytes, md5_of, record, sha1_of, without_pdf
 
 from forensics import custody
 from forensics.digest import canonical
@@ -23,6 +23,13 @@ DIGESTS: tuple[Callable[[bytes], str], ...] = tuple(
     (lambda data, name=name: hashlib.new(name, data).hexdigest())
     for name in ("sha256", "sha1", "md5", "sha512", "sha384", "sha224", "blake2b")
 )
+
+
+@pytest.fixture(autouse=True)
+def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real PDF where withheld values are looked for by trying them out; a stand-in elsewhere, since Typst takes seconds."""
+    if "tried_out" not in request.node.name:
+        without_pdf(monkeypatch)
 
 
 def forms(number: str) -> Iterator[bytes]:
