@@ -19,11 +19,15 @@ FACTS = (
     "--acquisition-tool dd --acquisition-tool-version 9 --acquired-at 2026-11-02T12:00+07:00 --acquired-by Budi --write-blocker T8u "
     f"--acquisition-ended-at 2026-11-02T13:00+07:00 --changes-made-to-original unknown --acquisition-tool-sha256 {'a' * 64}"
 ).split()  # fmt: skip
-CASE = (
-    "--case-id A-1 --agency Imigrasi --officer-in-charge Dewi --offence-or-purpose smuggling --retention-until 2036-01-01 "
-    "--requested-questions route --authority-type warrant --authority-id W-9 --authority-scope-text phone"
-).split()  # noqa: SIM905
-TERMS = "--to VN --to-authority Immigration --purpose route --onward none --expires 2090-11-01 --protection-checked-by Sari".split()  # noqa: SIM905
+CASE = [
+    *("--case-id", "A-1", "--agency", "Imigrasi", "--officer-in-charge", "Dewi", "--offence-or-purpose", "smuggling"),
+    *("--retention-until", "2036-01-01", "--requested-questions", "route"),
+    *("--authority-type", "warrant", "--authority-id", "W-9", "--authority-scope-text", "phone"),
+]
+TERMS = [
+    *("--to", "VN", "--to-authority", "Immigration", "--purpose", "route", "--onward", "none"),
+    *("--expires", "2090-11-01", "--protection-checked-by", "Sari"),
+]
 
 
 class Desk:
