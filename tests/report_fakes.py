@@ -84,6 +84,7 @@ class Counts(Struct, frozen=True):
     reasons: dict[str, int]
     bytes_total: int
     distinct_contents: int
+    space: dict[str, int] = {}
 
 
 class Index:

@@ -13,9 +13,13 @@ from forensics.errors import CaseError
 from forensics.index.schema import LEVELS, SHORTEST
 from forensics.model import Coverage, Examined, Fault, ImageDigest, LayerInfo, Measured, Record, RunInfo
 
+# byte ranges that are no file: what was carved out of them is one
+_SPACE = "kind IN ('virtual', 'other') AND state IN ('unallocated', 'slack')"
+_FILES = f" AND NOT ({_SPACE})"
+
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """How many of what the current runs found."""
+    """How many of what the current runs found. Unallocated space and slack are no entries: `space` are the bytes read of them, by state."""
 
     records_by_kind: dict[str, int]
     records_by_level: dict[str, int]
@@ -24,6 +28,7 @@ class Counts(Struct, frozen=True, kw_only=True):
     reasons: dict[str, int]
     bytes_total: int
     distinct_contents: int
+    space: dict[str, int] = {}
 
 
 class Difference(Struct, frozen=True):
@@ -199,16 +204,22 @@ class Index:
 
         names = {str(number): name for name, number in LEVELS.items()}
         levels = grouped("level", "records")
-        sql = f"SELECT COALESCE(SUM(size), 0), COUNT(DISTINCT sha256) FROM entries WHERE part IN ({self._parts}) AND outcome = 'read'"  # noqa: S608
+        sql = (
+            f"SELECT COALESCE(SUM(size), 0), COUNT(DISTINCT sha256) FROM entries WHERE part IN ({self._parts}) AND outcome = 'read'{_FILES}"  # noqa: S608
+        )
         size, distinct = self._sql.execute(sql).fetchone()
+        space = (
+            f"SELECT state, SUM(size) FROM entries WHERE part IN ({self._parts}) AND outcome = 'read' AND {_SPACE} GROUP BY 1 ORDER BY 1"  # noqa: S608
+        )
         return Counts(
             records_by_kind=grouped("kind", "records"),
             records_by_level={names[level]: number for level, number in levels.items()},
-            entries_by_state=grouped("state", "entries"),
-            entries_by_outcome=grouped("outcome", "entries", " AND outcome IS NOT NULL"),
+            entries_by_state=grouped("state", "entries", _FILES),
+            entries_by_outcome=grouped("outcome", "entries", f" AND outcome IS NOT NULL{_FILES}"),
             reasons=grouped("reason", "entries", " AND reason IS NOT NULL"),
             bytes_total=size,
             distinct_contents=distinct,
+            space=dict(self._sql.execute(space)),
         )
 
     def runs(self) -> tuple[RunInfo, ...]:

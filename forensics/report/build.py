@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from forensics.digest import identity
+from forensics.evidence.unallocated import KIND
 from forensics.export.csv import aware
 from forensics.model import (
     AttachmentRef,
@@ -69,6 +70,8 @@ class Counts(Protocol):
     def bytes_total(self) -> int: ...
     @property
     def distinct_contents(self) -> int: ...
+    @property
+    def space(self) -> Mapping[str, int]: ...
 
 
 class Index(Protocol):
@@ -142,10 +145,11 @@ def build(
             entries_by_outcome=dict(sorted(counts.entries_by_outcome.items())),
             bytes_total=counts.bytes_total,
             distinct_contents=counts.distinct_contents,
+            space=dict(counts.space),
             records=sum(counts.records_by_kind.values()),
             records_by_level={level: counts.records_by_level.get(level, 0) for level in _LEVELS},
-            layers=len(layers),
-            layers_not_opened=len(not_opened),
+            layers=sum(layer.kind != KIND for layer in layers),
+            layers_not_opened=sum(layer.kind != KIND for layer in not_opened),
             faults=faults_by_kind.total(),
             faults_by_kind=dict(sorted(faults_by_kind.items())),
             limited=limited,

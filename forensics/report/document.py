@@ -178,7 +178,10 @@ class ReasonView(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """The counts that the plain sentences are made of. `contents` are entries that have content (directories have none)."""
+    """The counts that the plain sentences are made of. `contents` are entries that have content (directories have none).
+
+    `space` are the bytes of unallocated space and of slack that were read; they are no entries, and `layers` does not count them.
+    """
 
     exhibits: int
     image_bytes: int
@@ -188,6 +191,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     entries_by_outcome: dict[str, int]
     bytes_total: int
     distinct_contents: int
+    space: dict[str, int]
     records: int
     records_by_level: dict[str, int]
     layers: int

@@ -106,6 +106,9 @@ LABELS: dict[str, dict[str, str]] = {
         "born": N_("born"),
     },
     "reason": {
+        "not asked for: unallocated space is examined with --unallocated or --carve": N_(
+            "not asked for: unallocated space is examined with --unallocated or --carve"
+        ),
         "outside the scope: path": N_("outside the scope: path"),
         "outside the scope: no time to compare with the period": N_("outside the scope: no time to compare with the period"),
         "outside the scope: period": N_("outside the scope: period"),
