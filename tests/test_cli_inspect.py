@@ -27,7 +27,7 @@ def test_inspect_shows_volumes_file_systems_and_stored_digests(evidence: Path) -
     assert "EWF-E01, 262144000 bytes" in text
     assert "md5 stored at acquisition: 4aec22de40a0195fabfc9af9dedce755" in text
     assert "  volume@116391936:ext4" in text
-    assert "NOT EXAMINED: Btrfs" in text
+    assert "  volume@1048576:btrfs" in text
 
 
 def test_inspect_names_the_protectors_of_a_locked_layer_and_opens_it_with_a_key(evidence: Path) -> None:

@@ -150,13 +150,21 @@ FILE_SYSTEMS = (
         "libfsapfs, dfVFS",
     ),
     Format("XFS", ("xfs",), "yes", "no", _NONE, "faults", "libfsxfs, dfVFS"),
+    Format(
+        "Btrfs",
+        ("btrfs",),
+        "all subvolumes and snapshots; zlib, lzo, zstd; on one device (single, DUP, RAID1)",
+        "no",
+        _NONE,
+        "faults; checksums verified, second copies read",
+        "own",
+    ),
     Format("SquashFS", ("squashfs",), "version 4; gzip, xz, lzma, lzo, lz4, zstd", "there are none", _NONE, "faults", "own"),
 )
 NAMED = (
     "L01, Lx01",
     "AFF 1-3",
     "encrypted DMG",
-    "Btrfs",
     "F2FS",
     "EROFS",
     "ReFS",

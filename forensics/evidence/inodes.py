@@ -23,7 +23,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Node(NamedTuple):
-    """What an inode says of itself: `mode` with the file type's bits, `target` as bytes, `start` in bytes on the medium."""
+    """What an inode says of itself: `mode` with the file type's bits, `target` as bytes, `start` in bytes on the medium.
+
+    A directory with `entered` false is empty, and may stand at several paths.
+    """
 
     mode: int
     size: int
@@ -33,6 +36,7 @@ class Node(NamedTuple):
     target: bytes | None = None
     start: int = -1
     note: str | None = None
+    entered: bool = True
 
     @property
     def kind(self) -> EntryKind:
@@ -112,6 +116,10 @@ class InodeSystem(Generic[Key]):
         """The key that has a text form; `None` where there can be none."""
         raise NotImplementedError
 
+    def _last_problems(self) -> Iterator[Fault]:
+        """What was noticed during the walk, and is true of the whole."""
+        return iter(())
+
     # --- what follows from it ---------------------------------------------------------------------------------------------
 
     def walk(self) -> Iterator[Entry | Fault]:
@@ -144,7 +152,7 @@ class InodeSystem(Generic[Key]):
                 yield self._fault(f"{path};meta={self._meta(key)}", error)
                 continue
             yield self._entry(path, key, node)
-            if node.kind != "directory":
+            if node.kind != "directory" or not node.entered:
                 continue
             if key in seen:
                 yield self._fault(path, Corrupt("this directory was already found at another path; it is not entered again"))
@@ -153,6 +161,7 @@ class InodeSystem(Generic[Key]):
             else:
                 seen.add(key)
                 stack.append((path, self._names(key)))
+        yield from self._last_problems()
 
     def open(self, location: Location) -> "NodeStream":
         """The content at a location that the walk gave. Raises Corrupt where nothing is there; Unsupported, Locked for what is not read."""

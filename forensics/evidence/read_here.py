@@ -4,10 +4,11 @@ from functools import partial
 
 from forensics.errors import EvidenceError
 from forensics.evidence import signatures
+from forensics.evidence.btrfs import Btrfs
 from forensics.evidence.search import Search, Volume, raise_storage, read_volume
 from forensics.evidence.squashfs import SquashFs
 
-KINDS = {"squashfs": SquashFs}
+KINDS: dict[str, type[Btrfs] | type[SquashFs]] = {"btrfs": Btrfs, "squashfs": SquashFs}
 
 
 def own_file_system(search: Search, volume: Volume) -> bool:

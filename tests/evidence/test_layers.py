@@ -56,7 +56,8 @@ def test_volumes_are_where_mmls_says_and_with_the_gaps_cover_the_medium(evidence
     scheme = expected["volume_system"]
     volumes = [layer for layer in opened.layers if ":volume@" in layer.location]
     facts = scheme["partitions"] if scheme else []
-    assert [(layer.offset, layer.description) for layer in volumes] == [(part["start_sector"] * 512, part["description"]) for part in facts]
+    described = [(layer.offset, (layer.description or "").partition("; ")[0]) for layer in volumes]
+    assert described == [(part["start_sector"] * 512, part["description"]) for part in facts]
     if not scheme:
         assert opened.layers[0].examined
         return
@@ -69,14 +70,13 @@ def test_volumes_are_where_mmls_says_and_with_the_gaps_cover_the_medium(evidence
     assert reached == opened.image.size
 
 
-@pytest.mark.parametrize(("image", "kind", "fault"), [("luks1.E01", "luks1", "locked"), ("fs.multiple.E01", "btrfs", "unsupported")])
-def test_what_is_recognised_and_not_read_is_named_and_is_a_fault(evidence: Path, image: str, kind: str, fault: str) -> None:
-    opened = open_exhibit("1", evidence / "images" / image)
-    (layer,) = [layer for layer in opened.layers if layer.kind == kind]
+def test_what_is_recognised_and_not_read_is_named_and_is_a_fault(evidence: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/luks1.E01")
+    (layer,) = [layer for layer in opened.layers if layer.kind == "luks1"]
     (said,) = opened.faults
     assert not layer.examined
     assert layer.reason
-    assert (said.location, said.kind) == (layer.location, fault)
+    assert (said.location, said.kind) == (layer.location, "locked")
 
 
 def test_locations_of_layers_parse_back(evidence: Path) -> None:
