@@ -10,12 +10,14 @@ from forensics import custody, report
 from forensics.exchange import sealed
 from forensics.exchange.disclosure import Disclosure
 from forensics.exchange.view import Disclosed
+from forensics.export import case_uco
 from forensics.report import pdf, pdf_fonts, pdf_values
 from forensics.report.language import catalogue, templates_folder
 from forensics.report.render import render
 from forensics.report.template import Template
 
 PER_KIND = 200
+_BINDING = ("Use", "Purpose", "Sharing onward", "Until")
 _VERIFY = """\
 This text came inside the package that it speaks of. Whoever could change the package could change this text:
 do not trust it for verification. The instructions, the program verify.pyz and the fingerprint of the sender's
@@ -59,7 +61,22 @@ def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> di
         catalogue(language),
         more={"disclosure": msgspec.to_builtins(disclosure)},
     )
+    graph = case_uco.lines(
+        case=disclosed.info,
+        exhibits=disclosed.exhibits(),
+        records=disclosed.records(),
+        methods=disclosed.runs(),
+        custody=custody.read(data),
+        names=case_uco.names_from(disclosed.names["case"]),
+        markings=case_uco.Markings(
+            statements=(disclosure.tlp, disclosure.pap, *disclosure.caveats),
+            release_to=(f"{disclosure.to.authority} ({disclosure.to.state})",),
+            terms_of_use="; ".join(f"{name}: {value}" for name, value in _terms(disclosure) if name in _BINDING),
+        ),
+        images=disclosed.images(),
+    )
     return {
+        "case.jsonld": b"".join(graph),
         "report.html": "".join(page).encode(),
         "report.pdf": _pdf(document, disclosure, language),
         "verify.txt": _VERIFY.encode(),
