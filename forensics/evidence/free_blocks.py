@@ -20,6 +20,7 @@ _SAME = re.compile(rb"\x00+|\xff+|[^\x00\xff]+")
 _LOW = bytes(byte & 0x0F for byte in range(256))  # the upper four bits of a FAT32 entry are reserved
 _NTFS_BITMAP = HFS_ALLOCATION = 6  # record of $Bitmap; CNID of the allocation file
 _MOST_CHAIN = 1 << 16  # clusters of exFAT's root folder and of its map that are followed
+_MOST_CLUSTERS = {"fat12": 4084, "fat16": 65524, "fat32": 0x0FFFFFF5}  # of a volume of the kind
 NO_MAP = "which of its blocks are free is not read for this kind of file system"
 
 
@@ -96,7 +97,7 @@ def _fat(kind: str, read: Read) -> Iterator[Run]:
     if sector not in (512, 1024, 2048, 4096) or not per_cluster or not copies or not fat:
         raise Corrupt(f"its boot sector says sectors of {sector} bytes, {per_cluster} in a cluster, {copies} tables of {fat} sectors")
     data = reserved + copies * fat + -(-roots * 32 // sector)
-    clusters = max(0, min((total - data) // per_cluster, fat * sector * 8 // int(kind[3:]) - 2))
+    clusters = max(0, min((total - data) // per_cluster, fat * sector * 8 // int(kind[3:]) - 2, _MOST_CLUSTERS[kind]))
     runs = joined(_fat_free(kind, read, reserved * sector, clusters))
     cluster = sector * per_cluster
     rest = (data * sector + clusters * cluster, (total - data - clusters * per_cluster) * sector)  # sectors too few for a cluster

@@ -413,6 +413,31 @@ def test_the_plugins_examine_what_was_carved_and_the_features_of_the_space_itsel
     assert all(entry.entry.state == "unallocated" for entry in inside)
 
 
+def test_features_are_found_in_slack_at_the_end_of_the_file_that_it_belongs_to(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    with open(image, "wb") as out:
+        out.truncate(24 << 20)
+    tool("mkfs.vfat", "-F", "16", "-s", "8", image)
+    (tmp_path / "OLD.TXT").write_bytes(b"." * 3000 + b"write to dana.khoury@example.org" + b"." * 1000)
+    tool("mcopy", "-i", image, tmp_path / "OLD.TXT", "::OLD.TXT")
+    raw = bytearray(image.read_bytes())
+    old = raw.index(b"." * 3000)
+    raw[old : old + 140] = b"nothing to see" * 10
+    entry = raw.index(b"OLD     TXT")
+    raw[entry + 28 : entry + 32] = struct.pack("<I", 140)  # the file became shorter, its cluster stayed as it was
+    image.write_bytes(raw)
+    with examined(image, tmp_path / "case", ("features",), space=Space(slack=True)) as (found, _, said):
+        (record,) = list(found.records())
+        counts = found.counts()
+    place = Location.parse(record.location)
+    assert (record.state, place.path, place.offset) == ("slack", "/OLD.TXT", 140)
+    start = old + 140 + record.finding.locator.offset  # type: ignore[union-attr]
+    assert raw[start : start + 23] == b"dana.khoury@example.org"
+    assert counts.space == {"slack": 4096 - 140}
+    assert "slack" not in counts.entries_by_state
+    assert said == []
+
+
 def test_what_is_found_does_not_depend_on_the_number_of_children(known: dict[str, bytes], tmp_path: Path) -> None:
     wiped("fat32", tmp_path / "image", known)
     digests = []
