@@ -110,6 +110,16 @@ def test_the_runs_are_what_blkls_writes_of_file_systems_that_others_make(kind: s
     assert b"".join(data for _, data in ours) == theirs
 
 
+def test_the_runs_of_hfs_are_what_blkls_writes(evidence: Path, tmp_path: Path) -> None:
+    opened = open_exhibit("1", evidence / "images/hfsplus_zlib.dmg", space=BOTH)
+    (system,) = live(opened)
+    assert opened.image is not None
+    (tmp_path / "decoded").write_bytes(opened.image.read(0, opened.image.size))
+    theirs = blkls("-o", str(system.info.offset // 512), tmp_path / "decoded")
+    assert theirs
+    assert b"".join(data for _, data in walked(free_of(opened, system))) == theirs
+
+
 @pytest.mark.parametrize("kind", ["ext4", "ext4-32", "ext4-sparse2", "ext2-1k"])
 def test_the_runs_are_the_free_blocks_that_dumpe2fs_lists(kind: str, tmp_path: Path) -> None:
     """blkls takes the copies of the super block in groups whose bitmap was never written for free; e2fsprogs and the kernel do not."""
