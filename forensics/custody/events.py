@@ -25,6 +25,7 @@ TOOL_EVENTS = frozenset(
         "receipted",
         "trusted",
         "withdrawn",
+        "exported",
     }
 )
 EVENTS = PERSON_EVENTS | TOOL_EVENTS

@@ -24,6 +24,7 @@ _SAID = {
     "examined": "was examined",
     "verified": "was measured",
     "reported": "a report was written",
+    "exported": "was exported",
     "reviewed": "were reviewed",
     "returned": "was returned",
     "disclosed": "was disclosed",
