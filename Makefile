@@ -43,6 +43,8 @@ test: install test-tools
 soak: install test-tools
 	SOAK_ROUNDS=$(or $(SOAK_ROUNDS),1) FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
 	$(VENV)/bin/pytest -n auto tests/soak/faults.py tests/soak/interruptions.py tests/soak/damages.py
+	FORENSICS_FLIPS=$(or $(FORENSICS_FLIPS),200) FORENSICS_EXAMPLES=2000 FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
+	$(VENV)/bin/pytest -n auto tests/exchange/test_verify.py tests/exchange/test_package_fuzz.py
 
 bench-tools:
 	@$(MAKE) --no-print-directory test-tools DEBIAN="$(BENCH_DEBIAN)" COMMANDS="$(BENCH_COMMANDS)"
@@ -62,14 +64,14 @@ wheel: install
 	rm -rf build/elsewhere && mkdir -p build/elsewhere && cd build/elsewhere && ../second/bin/forensics process $(CURDIR)/test_images/ext2.E01 --case demo
 
 # The program for states that do not install us: standard library only, the same bytes from the same sources whatever the machine.
+VERIFY ?= dist
 verify.pyz:
-	rm -rf build/verify && mkdir -p build/verify/forensics_verify dist
-	cp forensics/exchange/standalone/*.py build/verify/forensics_verify/
-	printf 'from forensics_verify.command import run\n\nrun()\n' > build/verify/__main__.py
-	chmod -R u=rwX,go=rX build/verify
-	find build/verify -exec env TZ=UTC touch -d 2000-01-01T00:00:00Z {} +
-	cd build && TZ=UTC python3 -m zipapp verify -p '/usr/bin/env python3' -o ../dist/verify.pyz
-	sha256sum dist/verify.pyz
+	mkdir -p $(VERIFY) && rm -rf $(VERIFY)/verify && mkdir -p $(VERIFY)/verify/forensics_verify
+	cp forensics/exchange/standalone/*.py $(VERIFY)/verify/forensics_verify/
+	printf 'from forensics_verify.command import run\n\nrun()\n' > $(VERIFY)/verify/__main__.py
+	chmod -R u=rwX,go=rX $(VERIFY)/verify
+	find $(VERIFY)/verify -exec env TZ=UTC touch -d 2000-01-01T00:00:00Z {} +
+	cd $(VERIFY) && TZ=UTC python3 -m zipapp verify -p '/usr/bin/env python3' -o verify.pyz && rm -rf verify && sha256sum verify.pyz
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -35,6 +35,7 @@ _SAID = (
     ("self-signed", "self-signed certificate"),
     ("self-signed", "self signed certificate"),
     ("unpinned", "unable to get local issuer certificate"),
+    ("unpinned", "certificate signature failure"),  # a root of the same name, with another key
     ("unpinned", "unable to get issuer certificate"),
     ("revocation-unknown", "unable to get certificate CRL"),
     ("revocation-unknown", "CRL has expired"),
