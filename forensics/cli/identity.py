@@ -123,9 +123,7 @@ def export(identity_folder: Path, passphrase_file: Path | None, output: Path | N
 @identity.command()
 @identity_option
 @click.option("--url", help="http or https address of an RFC 3161 authority.")
-@click.option(
-    "--command", help="A command (words as a shell splits them; no shell runs) in which {request} and {response} stand for two files."
-)
+@click.option("--command", help="A command, in which {request} and {response} stand for two files; no shell runs it.")
 @click.option("--none", "nothing", is_flag=True, help="No time stamps.")
 def stamping(identity_folder: Path, url: str | None, command: str | None, nothing: bool) -> None:
     """Configure the stamping authority: the one place from which anything of yours reaches a network."""
@@ -163,9 +161,7 @@ def issue(request: Path, authority_folder: Path, passphrase_file: Path | None, d
 @authority_option
 @passphrase_option
 @click.option("--reason", default="unspecified", show_default=True, help="keyCompromise, affiliationChanged, superseded, ... (RFC 5280).")
-@click.option(
-    "--days", type=click.IntRange(1, 366), default=issuing.LIST_DAYS, show_default=True, help="How long the list counts as current."
-)
+@click.option("--days", type=click.IntRange(1, 366), default=issuing.LIST_DAYS, show_default=True, help="Until when it is current.")
 @click.option("--output", type=_OUT_FILE, required=True, help="The revocation list (DER), for everyone's `trust crl`.")
 def revoke(serials: tuple[str, ...], authority_folder: Path, passphrase_file: Path | None, reason: str, days: int, output: Path) -> None:
     """Revoke certificates by serial number; without any, write a fresh list."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from forensics.errors import SigningError
-from forensics.signing import identity, private, trust
+from forensics.signing import certificates, identity, private, trust
 
 _HOME = Path("~/.config/forensics")
 
@@ -58,11 +58,11 @@ def opened(folder: Path, passphrase_file: Path | None) -> identity.Identity:
 
 
 def opened_trust(folder: Path, identity_folder: Path) -> trust.Trust:
-    """The trust list, which must be signed by the identity's certificate; its own pin alone where there is no identity. Raises SigningError."""
+    """The trust list, which must be signed by the identity's certificate, where there is an identity. Raises SigningError."""
     if not (folder / "current.json").exists():
         raise SigningError(f"{folder}: no trust list yet; pin a partner's root with `forensics trust add`")
     signer = identity.certificate_of(identity_folder) if (identity_folder / "certificate.pem").exists() else None
-    return trust.open_trust(folder, signer=None if signer is None else trust.certificates.fingerprint(signer))
+    return trust.open_trust(folder, signer=None if signer is None else certificates.fingerprint(signer))
 
 
 def clock() -> datetime:

@@ -177,7 +177,7 @@ def _attributes(certificate: bytes, digest: bytes, signed_at: datetime) -> cms.C
         }
     )
     moment = core.UTCTime(signed_at) if 1950 <= signed_at.year < 2050 else core.GeneralizedTime(signed_at)
-    name = "utc_time" if isinstance(moment, core.UTCTime) else "general_time"
+    name = "utc_time" if isinstance(moment, core.UTCTime) else "generalized_time"
     return cms.CMSAttributes(
         [
             cms.CMSAttribute({"type": "content_type", "values": ["data"]}),

@@ -1,7 +1,8 @@
 """RFC 3161 time stamps: that these bytes existed at a time, by the word of a stamping authority whose root is pinned.
 
-Read with our own eyes rather than a general reader's: one signer, a closed list of algorithms, and the response must be the DER that its
-values make. Some authorities write BER or sign with other algorithms; those are refused, with the reason.
+Read with our own eyes rather than a general reader's: one signer, a closed list of algorithms, DER, and nothing in it that nobody signed.
+So the text that an authority may add to its status ("Operation Okay") is left out of the file that is kept (`accept`), and a file with
+it is refused. Some authorities write BER or sign with other algorithms; those are refused, with the reason.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from forensics.signing import certificates, stamping
+from forensics.signing import certificates, der, stamping
 from forensics.signing.chain import Purpose, validate
 from forensics.signing.cms import MALFORMED
 from forensics.signing.reasons import Reason, invalid
@@ -22,6 +23,7 @@ from forensics.signing.stamping import StampingAuthority
 from forensics.signing.trust import Trust
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_GRANTED = b"\x30\x03\x02\x01\x00"  # PKIStatusInfo: status granted, no text, no failure
 _SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
 
 
@@ -32,20 +34,24 @@ def stamp(data: bytes, authority: StampingAuthority) -> bytes:
     """
     asked = stamping.request(data)
     answer = stamping.ask(authority, asked)
-    accept(data, asked, answer)
-    return answer
+    return accept(data, asked, answer)
 
 
-def accept(data: bytes, asked: bytes, answer: bytes) -> None:
-    """Refuse an answer that is not to this request (`stamping.request`), which may have been carried by hand. Raises SignatureInvalid."""
-    info = _info(_token(answer))
+def accept(data: bytes, asked: bytes, answer: bytes) -> bytes:
+    """The time stamp to keep of an answer to this request (`stamping.request`), which may have been carried by hand.
+
+    Raises SignatureInvalid where it answers another request or is over other bytes.
+    """
+    kept = _bare(answer)
     try:
+        info = _info(_token(kept))
         nonce = tsp.TimeStampReq.load(asked, strict=True)["nonce"].native
     except MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"the request: {error}") from error
     if info["nonce"].native != nonce:
         raise invalid(Reason.NONCE, "the nonce differs")
     _check_imprint(data, info)
+    return kept
 
 
 def verify_stamp(
@@ -55,9 +61,8 @@ def verify_stamp(
 
     The authority's certificate is judged at the time that it stamped: that it has expired since does not undo the stamp.
     """
-    token = _token(answer)
     try:
-        return _verify(data, token, trust, now or datetime.now(UTC), revocation)
+        return _verify(data, _token(answer), trust, now or datetime.now(UTC), revocation)
     except MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp of this form: {error}") from error
 
@@ -65,15 +70,26 @@ def verify_stamp(
 def _token(answer: bytes) -> asn1_cms.SignedData:
     if len(answer) > stamping.LARGEST:
         raise invalid(Reason.STRUCTURE, f"{len(answer)} bytes are more than {stamping.LARGEST}")
+    der.check(answer)
+    response = tsp.TimeStampResp.load(answer, strict=True)
+    if response["status"].dump() != _GRANTED:
+        raise invalid(Reason.STRUCTURE, "its status is not `granted` and nothing else")
+    token = response["time_stamp_token"]
+    if token["content_type"].native != "signed_data" or token["content"]["version"].native != "v3":  # RFC 5652, section 5.1
+        raise invalid(Reason.STRUCTURE, "not the SignedData of a time stamp")
+    return token["content"]
+
+
+def _bare(answer: bytes) -> bytes:
+    """The answer with the bare status. Raises SignatureInvalid where it was not granted."""
+    if len(answer) > stamping.LARGEST:
+        raise invalid(Reason.STRUCTURE, f"{len(answer)} bytes are more than {stamping.LARGEST}")
     try:
         response = tsp.TimeStampResp.load(answer, strict=True)
         status = response["status"]["status"].native
         if status not in ("granted", "granted_with_mods"):
-            raise invalid(Reason.STAMP_REFUSED, str(status))
-        token = response["time_stamp_token"]
-        if token["content_type"].native != "signed_data" or tsp.TimeStampResp.load(answer).dump(force=True) != answer:
-            raise invalid(Reason.STRUCTURE, "not the DER of a time stamp")
-        return token["content"]
+            raise invalid(Reason.STAMP_REFUSED, f"{status}, {response['status']['status_string'].native}")
+        return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": response["time_stamp_token"]}).dump())
     except MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp: {error}") from error
 
@@ -102,8 +118,10 @@ def _verify(data: bytes, token: asn1_cms.SignedData, trust: Trust, now: datetime
     if len(token["signer_infos"]) != 1:
         raise invalid(Reason.STRUCTURE, f"{len(token['signer_infos'])} signers")
     signer = token["signer_infos"][0]
-    if signer["unsigned_attrs"]:
-        raise invalid(Reason.STRUCTURE, "the time stamp carries unsigned attributes")
+    if signer["unsigned_attrs"] or token["crls"] or signer["version"].native != "v1":
+        raise invalid(Reason.STRUCTURE, "the time stamp carries what nobody signed, or is of another version")
+    if [each.dump() for each in token["digest_algorithms"]] != [signer["digest_algorithm"].dump()]:
+        raise invalid(Reason.STRUCTURE, "its digest algorithms are not the one that its signer used")
     held = [each.chosen.dump() for each in token["certificates"]]
     leaf = _leaf(signer, token, held)
     _check_attributes(signer, leaf, token["encap_content_info"]["content"].contents)
@@ -111,9 +129,11 @@ def _verify(data: bytes, token: asn1_cms.SignedData, trust: Trust, now: datetime
     stamped_at = info["gen_time"].native
     if not isinstance(stamped_at, datetime) or stamped_at.tzinfo is None or stamped_at > now:
         raise invalid(Reason.TIME, f"stamped at {stamped_at}, now {now}")
-    validate(
+    chain = validate(
         leaf, held, trust.for_use("stamping"), Purpose.STAMP, claimed=stamped_at, at=stamped_at, now=now, revoked=revocation
     )  # fmt: skip
+    if not set(held) <= {*chain.certificates, chain.root.certificate}:
+        raise invalid(Reason.CERTIFICATES, "the time stamp carries certificates that lead from nobody to nowhere")
     return stamped_at.astimezone(UTC)
 
 
@@ -121,10 +141,10 @@ def _leaf(signer: asn1_cms.SignerInfo, token: asn1_cms.SignedData, held: list[by
     if signer["sid"].name != "issuer_and_serial_number":
         raise invalid(Reason.STRUCTURE, "the signer is not named by issuer and serial number")
     wanted = signer["sid"].chosen
-    for each, der in zip(token["certificates"], held, strict=True):
+    for each, held_der in zip(token["certificates"], held, strict=True):
         body = each.chosen["tbs_certificate"]
         if body["issuer"].dump() == wanted["issuer"].dump() and body["serial_number"].native == wanted["serial_number"].native:
-            return der
+            return held_der
     raise invalid(Reason.CERTIFICATES, "the authority's certificate is not in the time stamp")
 
 
@@ -151,6 +171,9 @@ def _check_signature(signer: asn1_cms.SignerInfo, leaf: bytes) -> None:
     algorithm = signer["signature_algorithm"]
     digest = _HASHES[signer["digest_algorithm"]["algorithm"].native]
     attributes = signer["signed_attrs"].untag().dump()
+    for each in (algorithm, signer["digest_algorithm"]):
+        if each["parameters"].dump() not in (b"", b"\x05\x00"):
+            raise invalid(Reason.STRUCTURE, "an algorithm has parameters")
     kind = algorithm.signature_algo
     if kind != "rsassa_pkcs1v15" and kind != "ecdsa":
         raise invalid(Reason.ALGORITHM, f"the stamp is signed with {kind}")
