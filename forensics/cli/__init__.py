@@ -6,7 +6,7 @@ import sys
 import click
 
 from forensics import __version__
-from forensics.cli import case, custody, disclose, examine, identity, inspect, persons, plugins, receive, records, review, trust
+from forensics.cli import case, custody, disclose, examine, export, identity, inspect, persons, plugins, receive, records, review, trust
 from forensics.errors import ForensicsError, UsageError
 
 
@@ -21,7 +21,7 @@ for _command in (*examine.COMMANDS, *inspect.COMMANDS, case.case, case.exhibit, 
 for _group in (review.review_group, persons.person):
     cli.add_command(_group)
 
-for _own in (identity.identity, trust.trust, *disclose.COMMANDS, *receive.COMMANDS):
+for _own in (identity.identity, trust.trust, *disclose.COMMANDS, *receive.COMMANDS, *export.COMMANDS):
     cli.add_command(_own)
 
 

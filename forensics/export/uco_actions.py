@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from forensics.export.uco_terms import Naming, Node, moment, text, without_none
+from forensics.export.uco_terms import Naming, Node, moment, without_none
+from forensics.export.xml_text import text
 from forensics.model import CaseInfo, Exhibit, ImageDigest, PluginInfo, RunInfo
 
 # What happened to an exhibit, as the log names it; what people decided of records (`reviewed`) is no step of an investigation here.

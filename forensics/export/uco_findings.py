@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from hashlib import sha256
-from typing import Any
 
 from forensics.digest import canonical
+from forensics.export.coordinates import coordinates
 from forensics.export.uco_matter import Matter
-from forensics.export.uco_terms import Naming, Node, boolean, decimal, integer, moment, said, text, without_none
+from forensics.export.uco_terms import Naming, Node, boolean, decimal, integer, moment, said, without_none
+from forensics.export.xml_text import text
 from forensics.location import Location, printable
 from forensics.model import Examined, Record, Value
 
@@ -261,20 +262,6 @@ def _value(value: Value) -> object:
 
 
 # --- places -----------------------------------------------------------------------------------------------------------------
-
-
-def coordinates(record: Record) -> tuple[float, float, float | None] | None:
-    """Latitude and longitude (degrees, WGS 84) and altitude (metres) that a finding states under the names of the photo plugin."""
-    data: dict[str, Any] = record.finding.data
-    values = [data.get(name) for name in ("gps_latitude", "gps_longitude")]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return None
-    latitude, longitude = float(values[0] or 0), float(values[1] or 0)
-    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        return None
-    altitude = data.get("gps_altitude")
-    high = float(altitude) if isinstance(altitude, int | float) and abs(altitude) < 1e7 else None
-    return latitude, longitude, high
 
 
 def _place(naming: Naming, record: Record, where: tuple[float, float, float | None]) -> Iterator[Node]:

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from forensics.export.listing import Listing
 from forensics.export.uco_actions import Chain, Event, concerns, tools
-from forensics.export.uco_terms import Naming, Node, boolean, integer, said, text, without_none
+from forensics.export.uco_terms import Naming, Node, boolean, integer, said, without_none
+from forensics.export.xml_text import text
 from forensics.model import CaseInfo, Exhibit, ImageDigest, RunInfo
 
 _DEVICES = {"phone": "MobilePhone", "sim": "SIMCard", "storage": "StorageMedium", "computer": "Computer"}

@@ -1,7 +1,7 @@
 """The words of a CASE/UCO graph: its context, identifiers that end in a UUID, typed literals.
 
-CASE 1.5.0 on UCO (https://caseontology.org). A node is a ``dict`` as JSON-LD writes it. Text is as found, but that a character which
-``xsd:string`` cannot hold (XML 1.0, section 2.2) stands escaped, as in a location.
+CASE 1.5.0 on UCO (https://caseontology.org). A node is a ``dict`` as JSON-LD writes it. Text is that of `xml_text`, as
+``xsd:string`` wants it.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from forensics.location import escape
+from forensics.export.xml_text import text
 
 Node = dict[str, Any]
 Names = Callable[[str, str], str]
@@ -35,7 +35,6 @@ CONTEXT: Node = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, CONTEXT["kb"])
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 _HEX = re.compile(r"([0-9a-fA-F]{2})+")
@@ -72,11 +71,6 @@ class Naming(Struct, frozen=True):
     def identity(self, name: str, kind: str = "Identity") -> Node:
         """A person, an office or a company by name."""
         return {"@id": self.iri("identity", name), "@type": f"identity:{kind}", "core:name": text(name)}
-
-
-def text(value: str) -> str:
-    """`value` as ``xsd:string`` can hold it."""
-    return escape(value) if _NOT_XML.search(value) else value
 
 
 def integer(value: int) -> Node:
