@@ -11,7 +11,7 @@ BENCH_DEBIAN := sleuthkit ewf-tools hashdeep file libimage-exiftool-perl yara nt
 BENCH_COMMANDS := fls ewfacquire hashdeep file exiftool yara mkntfs mcopy mkfs.vfat mke2fs sfdisk fuser
 BENCH := build/bench
 
-.PHONY: demo install test-tools test soak bench-tools bench growth wheel verify.pyz clean
+.PHONY: demo install test-tools test soak bench-tools bench growth exchange-costs wheel verify.pyz clean
 
 install: $(VENV)/.installed
 
@@ -54,6 +54,11 @@ bench: install bench-tools
 
 growth: install bench-tools
 	$(PY) tests/benchmarks/growth.py --work $(BENCH) --sizes $(or $(SIZES),512,2048,6144)
+
+exchange-costs: install test-tools
+	rm -rf $(BENCH)/exchange
+	mkdir -p $(BENCH)
+	$(PY) tests/benchmarks/exchange.py --work $(BENCH)/exchange --records $(or $(RECORDS),100000) --sent $(or $(SENT),1000)
 
 wheel: install
 	rm -rf build dist
