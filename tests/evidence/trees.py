@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,10 +92,19 @@ def assert_same(system: FileSystem, source: Path, *, ignore: tuple[bytes, ...] =
     return found
 
 
-def assert_survives(image: Path, folder: Path, seeds: range, *, region: tuple[int, int] | None = None, cut: bool = True) -> int:
+def assert_survives(
+    image: Path,
+    folder: Path,
+    seeds: range,
+    *,
+    region: tuple[int, int] | None = None,
+    cut: bool = True,
+    seal: Callable[[bytearray], None] | None = None,
+) -> int:
     """Cut, or with bits turned, the image is walked to an end, in faults and errors that name their place. How many faults there were.
 
-    Bits are turned between the bytes `region`, where there are not zeros: one, or twenty.
+    Bits are turned between the bytes `region`, where there are not zeros: one, or twenty. `seal` makes the checksums
+    hold again, so that it is not by them that the damage is noticed.
     """
     whole, faults = image.read_bytes(), 0
     used = [at for at in range(*(region or (0, len(whole) - 64)), 64) if any(whole[at : at + 64])]
@@ -106,6 +116,8 @@ def assert_survives(image: Path, folder: Path, seeds: range, *, region: tuple[in
         else:
             for at in chance.sample(used, min(len(used), 1 if seed % 2 else 20)):
                 data[at + chance.randrange(64)] ^= 1 << chance.randrange(8)
+        if seal is not None:
+            seal(data)
         copy = folder / "damaged.raw"
         copy.write_bytes(data)
         opened = open_exhibit("1", copy)
