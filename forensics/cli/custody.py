@@ -11,6 +11,7 @@ from forensics.cli.console import by_option, case_option, json_option, say, tabl
 from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
 from forensics.custody.telling import blocks
 from forensics.errors import CustodyBroken
+from forensics.exchange.receipt import heads_from_receipts
 from forensics.location import escape
 from forensics.signing import Trust
 
@@ -137,7 +138,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
     """Prove that no line, body, segment or kept file was changed, dropped, inserted or moved, and that all signatures hold."""
     case = open_case(folder)
     trusted = _trusted(trust_folder, identity_folder)
-    heads: dict[int, str] = {}
+    heads = heads_from_receipts(case, trusted)
     problems, notices = [], []
     for path in against:
         stated = log.read_counterpart(path, trusted)
