@@ -25,6 +25,14 @@ def seconds(size: int, space: Space, children: int, plugins: Sequence[str]) -> f
 def sentence(size: int, space: Space, children: int, plugins: Sequence[str]) -> str:
     """The estimate for the examiner."""
     about = seconds(size, space, children, plugins)
-    time = f"{about:.0f} seconds" if about < 90 else f"{about / 60:.0f} minutes" if about < 5400 else f"{about / 3600:.1f} hours"
+    time = (
+        "a second"
+        if about < 1.5
+        else f"{about:.0f} seconds"
+        if about < 90
+        else f"{about / 60:.0f} minutes"
+        if about < 5400
+        else f"{about / 3600:.1f} hours"
+    )
     more = "; what is carved is examined on top of that" if space.carve else ""
     return f"{size} bytes of unallocated space will take about {time} (an estimate from measured rates, {children} processes){more}"

@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from commands import tool
 
+from forensics.engine import estimate
 from forensics.errors import Corrupt
 from forensics.evidence import free_blocks, unallocated
 from forensics.evidence.layers import Opened, open_exhibit
@@ -279,3 +280,13 @@ def test_how_much_there_is_is_said_without_examining_it(evidence: Path) -> None:
     free_count, block = struct.unpack_from("<I", (evidence / "images/ext2.raw").read_bytes(), 1024 + 12)[0], 1024
     assert (said.size, said.examined, said.reason) == (free_count * block, False, unallocated.NOT_ASKED)
     assert not isinstance(said, Fault)
+
+
+def test_the_estimate_counts_what_will_run_and_says_that_it_is_one() -> None:
+    carve, scan = Space(unallocated=True, carve=True), Space(unallocated=True)
+    one = estimate.seconds(10**9, scan, 1, ("carved-files",))
+    assert one == pytest.approx(10**9 / estimate.READING)
+    assert estimate.seconds(10**9, carve, 1, ("carved-files",)) == pytest.approx(one + 10**9 / estimate.RATES["carved-files"])
+    assert estimate.seconds(10**9, carve, 2, ("features",)) == pytest.approx(estimate.seconds(10**9, scan, 1, ("features",)) / 2)
+    assert "1000000 bytes of unallocated space will take about a second (an estimate" in estimate.sentence(10**6, scan, 2, ())
+    assert "hours" in estimate.sentence(10**13, carve, 2, ("features", "rule-match"))
