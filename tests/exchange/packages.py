@@ -270,6 +270,7 @@ class Made:
         """Write disclosure, manifests and the signatures of author and approver anew."""
         self.files["data/disclosure.json"] = canonical(self.disclosure)
         manifests(self.files)
+        self.files.pop("tagmanifest-sha256.txt.p7s.tsr", None)  # of the signature before
         chosen = signers or (self.world.author, self.world.approver)
         self.files["tagmanifest-sha256.txt.p7s"] = sign(self.files["tagmanifest-sha256.txt"], *chosen)
         return self

@@ -485,7 +485,7 @@ def test_a_checkpoint_by_a_third_state_is_a_warning(tmp_path: Path) -> None:
     made.files[f"{name}.p7s"] = sign(made.files[name], officer(root("MY"), "Giver", "MY"))
     found = verdict(made.finish(), tmp_path / "p")
     assert found.good
-    assert any("does not lead to a root in the trust list" in warning for warning in found.warnings)
+    assert any(warning.startswith(f"{name}: ") and "Giver" in warning for warning in found.warnings)
 
 
 # --- who signed -------------------------------------------------------------------------------------------------------------
@@ -562,7 +562,7 @@ def test_what_is_no_time_stamp_is_refused(tmp_path: Path, content: bytes) -> Non
     assert refusal(made, tmp_path / "p") == ("signatures", "stamp")
 
 
-def test_a_time_stamp_by_an_officer_without_that_purpose_is_refused(tmp_path: Path) -> None:
+def test_a_time_stamp_by_an_authority_that_is_not_pinned_counts_for_nothing(tmp_path: Path) -> None:
     made = build(WORLD, stamping=AUTHORITY)
     found = verdict(made, tmp_path / "p", trust(("TH", WORLD.root), stamping=[OTHER_ROOT], crls=[packages.crl(WORLD.root)]))
     assert found.good
@@ -570,10 +570,8 @@ def test_a_time_stamp_by_an_officer_without_that_purpose_is_refused(tmp_path: Pa
 
 
 def test_a_signature_that_claims_to_be_younger_than_its_time_stamp_is_refused(tmp_path: Path) -> None:
-    how = checks.how(TRUST, at=NOW - timedelta(days=1))
     folder = build(WORLD, stamping=AUTHORITY).write(tmp_path)
     found = verify_folder(folder, trust=TRUST, at=NOW - timedelta(days=1))
-    assert how.at < NOW
     assert found.refusal is not None and found.refusal.reason in ("stamp", "time")
 
 
