@@ -37,5 +37,7 @@ def decrypt_with(source: BinaryIO, target: BinaryIO, secret: str) -> None:
         raise SigningError("not an age identity") from error
     try:
         pyrage.decrypt_io(source, target, [key])
-    except pyrage.DecryptError as error:
+    except (pyrage.DecryptError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk; pyrage says a damaged chunk with an OSError without a number
+            raise
         raise SigningError(f"cannot be decrypted: it is not encrypted to {key.to_public()}, or was changed or cut ({error})") from error

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +16,7 @@ LARGEST = 64 * 1024  # bytes of one certificate; real ones have one or two thous
 MANY = 32  # certificates in one file
 
 
+@lru_cache(maxsize=64)
 def load(der: bytes) -> x509.Certificate:
     """The certificate of exactly these DER bytes. Raises SigningError."""
     if len(der) > LARGEST:

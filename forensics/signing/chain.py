@@ -179,9 +179,10 @@ def _check_form(certificate: x509.Certificate, *, pinned: bool) -> None:
     for each in certificate.extensions:
         if each.oid in _CONSTRAINTS or (each.critical and each.oid not in _UNDERSTOOD):
             raise invalid(Reason.CONSTRAINT, f"{_named(certificate)}: {each.oid.dotted_string}")
-    inner, outer = _algorithms(certificate)
-    if inner != outer:
-        raise invalid(Reason.STRUCTURE, f"{_named(certificate)}: its two names of the signature algorithm differ")
+    parsed = asn1_x509.Certificate.load(certificate.public_bytes(_DER), strict=True)
+    if parsed["tbs_certificate"]["signature"].dump() != parsed["signature_algorithm"].dump() or parsed["signature_value"].contents[0]:
+        # what its issuer's signature does not cover: another name of the algorithm, unused bits (which readers skip)
+        raise invalid(Reason.STRUCTURE, f"{_named(certificate)}: its signature is not in its one form")
     key = certificate.public_key()
     good = (
         key.curve.name in _CURVES
@@ -193,11 +194,6 @@ def _check_form(certificate: x509.Certificate, *, pinned: bool) -> None:
     digest = certificate.signature_hash_algorithm
     if not pinned and (digest is None or digest.digest_size < 32):
         raise invalid(Reason.ALGORITHM, f"{_named(certificate)}: its digest")
-
-
-def _algorithms(certificate: x509.Certificate) -> tuple[bytes, bytes]:
-    parsed = asn1_x509.Certificate.load(certificate.public_bytes(_DER), strict=True)
-    return parsed["tbs_certificate"]["signature"].dump(), parsed["signature_algorithm"].dump()
 
 
 def _check_issuer(issuer: x509.Certificate, below: list[x509.Certificate], purpose: Purpose) -> None:

@@ -7,9 +7,10 @@ it is refused. Some authorities write BER or sign with other algorithms; those a
 
 import hashlib
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from asn1crypto import cms as asn1_cms
-from asn1crypto import tsp
+from asn1crypto import core, tsp
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -25,6 +26,12 @@ from forensics.signing.trust import Trust
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 _GRANTED = b"\x30\x03\x02\x01\x00"  # PKIStatusInfo: status granted, no text, no failure
 _SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
+
+
+class _Response(core.Sequence):  # type: ignore[misc]
+    """TimeStampResp of RFC 3161, section 2.4.2: a refusal has no token, which asn1crypto's own class demands."""
+
+    _fields: ClassVar = [("status", tsp.PKIStatusInfo), ("time_stamp_token", asn1_cms.ContentInfo, {"optional": True})]
 
 
 def stamp(data: bytes, authority: StampingAuthority) -> bytes:
@@ -85,7 +92,7 @@ def _bare(answer: bytes) -> bytes:
     if len(answer) > stamping.LARGEST:
         raise invalid(Reason.STRUCTURE, f"{len(answer)} bytes are more than {stamping.LARGEST}")
     try:
-        response = tsp.TimeStampResp.load(answer, strict=True)
+        response = _Response.load(answer, strict=True)
         status = response["status"]["status"].native
         if status not in ("granted", "granted_with_mods"):
             raise invalid(Reason.STAMP_REFUSED, f"{status}, {response['status']['status_string'].native}")

@@ -97,6 +97,8 @@ def open_trust(folder: Path, *, signer: str | None = None) -> Trust:
         raise SigningError(f"{path}: not signed by certificate {current.signer}, and by it alone")
     cms.check(data, signed.parts[0])
     listed = _decode(data, _List, path)
+    if not current.format == listed.format == FORMAT:
+        raise SigningError(f"{folder}: format {current.format!r} is not {FORMAT!r}; a newer version wrote it, or it was changed")
     if listed.serial != current.serial:
         raise SigningError(f"{path}: says that it is number {listed.serial}")
     return Trust(tuple(_root(folder, root) for root in listed.roots), listed.recipients, listed.serial, current.signer)

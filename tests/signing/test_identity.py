@@ -14,9 +14,8 @@ from forensics.errors import SignatureInvalid, SigningError
 from forensics.signing import authority, certificates, identity, open_identity, sign, verify
 from forensics.signing.token import Token
 
-SOFTHSM = next(
-    (path for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so") if Path(path).exists()), ""
-)
+_LIBRARIES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
+SOFTHSM = next((path for path in _LIBRARIES if Path(path).exists()), "")
 
 
 @pytest.fixture
@@ -129,7 +128,7 @@ def test_without_a_certificate_the_next_step_is_said(tmp_path, secret):
 
 @pytest.mark.parametrize(
     "given",
-    [{"country": "th"}, {"country": "THA"}, {"country": "1A"}, {"name": " "}, {"name": "x" * 65}, {"secret": b"short"}, {"secret": b""}],
+    [{"country": "th"}, {"country": "THA"}, {"country": "1A"}, {"name": " "}, {"name": "x" * 65}, {"secret": b"short"}],
 )
 def test_what_cannot_stand_in_a_certificate_is_refused(tmp_path, given):
     given = {"name": "Dao", "country": "TH", "secret": b"long enough"} | given

@@ -65,9 +65,11 @@ def test_signers_come_by_the_time_that_they_claim(anan, busaba, thailand, now):
     assert [each.name for each in verify(DATA, both, thailand.trust(), now=now)] == ["Busaba", "Anan"]
 
 
-@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80])
-def test_a_flip_of_every_byte_is_refused(anan, busaba, thailand, now, flip):
-    whole = countersign(DATA, sign(DATA, anan, at=now), busaba, at=now)
+@pytest.mark.parametrize(("flip", "signers"), [(0x01, 2), (0x20, 1), (0x80, 1)])
+def test_a_flip_of_every_byte_is_refused(anan, busaba, thailand, now, flip, signers):
+    whole = sign(DATA, anan, at=now)
+    if signers == 2:
+        whole = countersign(DATA, whole, busaba, at=now)
     trust = thailand.trust()
     verify(DATA, whole, trust, now=now)
     accepted = []

@@ -127,9 +127,8 @@ def test_a_revocation_list_is_kept_with_its_root_and_checked(folder, anan, malay
 
 
 def forensics(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {
-        "FORENSICS_IDENTITY": str(folder / "id"), "FORENSICS_TRUST": str(folder / "trust"), "FORENSICS_PASSPHRASE_FILE": str(folder / "secret"),
-    }  # fmt: skip
+    places = {"FORENSICS_IDENTITY": "id", "FORENSICS_TRUST": "trust", "FORENSICS_PASSPHRASE_FILE": "secret"}
+    environment = os.environ | {name: str(folder / place) for name, place in places.items()}
     command = [sys.executable, "-m", "forensics", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, stdin=subprocess.DEVNULL, cwd=folder)
 
