@@ -2,7 +2,7 @@ r"""The bodyfile of The Sleuth Kit 3.x, for `mactime` and the tools that read it
 
 A line is ``MD5|name|inode|mode_as_string|UID|GID|size|atime|mtime|ctime|crtime`` (https://wiki.sleuthkit.org, "Body file"), with seconds
 since 1970 in UTC, and 0 for what is unknown. The name is the location without its suffixes, in which nothing can break a line; ``|``
-stands as ``\x7c``. As `fls -m` does, a deleted entry says ``(deleted)`` and a link its target.
+stands as ``\x7c``. As in `fls -m`, a stream follows its file's name behind a colon, a link names its target, and a deleted entry says so.
 
 Times of an unknown zone (FAT) cannot be counted from 1970 in UTC: `local` lines hold these alone, as the clock showed them; in the others
 they are 0.
@@ -56,7 +56,9 @@ def line(value: Examined, *, local: bool) -> bytes:
 
 def name(entry: Entry, place: Location) -> str:
     """The location without its suffixes, and what `fls` says behind a name."""
-    text = str(replace(place, meta=None, offset=None))
+    text = str(replace(place, meta=None, offset=None, stream=""))
+    if place.stream:
+        text += f":{escape(place.stream, separators=True)}"
     if entry.kind == "link" and entry.target:
         text += f" -> {escape(entry.target)}"
     if entry.state in ("deleted", "orphan"):

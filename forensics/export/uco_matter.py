@@ -244,6 +244,7 @@ def _inventory(naming: Naming, inventory: Listing) -> Node:
     return {
         "@id": naming.iri("file", "inventory"),
         "@type": "observable:File",
+        "core:name": text(inventory.name),
         "core:description": "The inventory of all files examined, as JSON lines: it lies beside this graph.",
         "core:hasFacet": [
             {
