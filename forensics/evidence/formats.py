@@ -159,13 +159,21 @@ FILE_SYSTEMS = (
         "faults; checksums verified, second copies read",
         "own",
     ),
+    Format(
+        "F2FS",
+        ("f2fs",),
+        "as of the last checkpoint; lz4, zstd, lzo",
+        "no",
+        "fscrypt named, file by file",
+        "faults; second superblock and checkpoint",
+        "own",
+    ),
     Format("SquashFS", ("squashfs",), "version 4; gzip, xz, lzma, lzo, lz4, zstd", "there are none", _NONE, "faults", "own"),
 )
 NAMED = (
     "L01, Lx01",
     "AFF 1-3",
     "encrypted DMG",
-    "F2FS",
     "EROFS",
     "ReFS",
     "ReiserFS",

@@ -1,5 +1,7 @@
 """Unpack LZO1X, which SquashFS, Btrfs and F2FS may pack with; no library of a free licence has it as a wheel.
 
+Streams of version 1 (LZO-RLE), which have runs of zeros, are told by their first byte.
+
 Source: the Linux kernel's documentation, staging/lzo.rst ("LZO stream format as understood by Linux's LZO decompressor").
 """
 
@@ -18,11 +20,11 @@ def unpack(data: bytes, limit: int) -> bytes:
 
 def _unpacked(data: bytes, limit: int) -> bytearray:
     out = bytearray()
-    at = 0
+    version, at = (data[1], 2) if data[0] == 17 and len(data) >= 5 else (0, 0)
     state = 0  # literals that the last instruction copied: 0, 1 to 3, or 4 for "four or more"
-    if data[0] > 17:
-        count = data[0] - 17
-        at, state = _literals(data, 1, count, out, limit), min(count, 4)
+    if data[at] > 17:
+        count = data[at] - 17
+        at, state = _literals(data, at + 1, count, out, limit), min(count, 4)
     while True:
         code = data[at]
         at += 1
@@ -34,6 +36,13 @@ def _unpacked(data: bytes, limit: int) -> bytearray:
             count, distance = (2, 1) if state < 4 else (3, 2049)
             distance += (data[at] << 2) + (code >> 2)
             state, at = code & 3, at + 1
+        elif version and code & 0xF8 == 0x18 and data[at] | 3 == 0xFF and data[at + 1] == 0xFF:
+            count = (data[at + 2] << 3 | code & 7) + 4
+            if len(out) + count > limit:
+                raise Corrupt(f"packed by LZO: {count} zeros go on beyond the {limit} bytes that may come out")
+            out += bytes(count)
+            at, state = _literals(data, at + 3, data[at] & 3, out, limit), data[at] & 3
+            continue
         elif code < 64:
             mask = 7 if code < 32 else 31
             count, at = (code & mask, at) if code & mask else _run(data, at, mask)

@@ -5,10 +5,11 @@ from functools import partial
 from forensics.errors import EvidenceError
 from forensics.evidence import signatures
 from forensics.evidence.btrfs import Btrfs
+from forensics.evidence.f2fs import F2fs
 from forensics.evidence.search import Search, Volume, raise_storage, read_volume
 from forensics.evidence.squashfs import SquashFs
 
-KINDS: dict[str, type[Btrfs] | type[SquashFs]] = {"btrfs": Btrfs, "squashfs": SquashFs}
+KINDS: dict[str, type[Btrfs] | type[F2fs] | type[SquashFs]] = {"btrfs": Btrfs, "f2fs": F2fs, "squashfs": SquashFs}
 
 
 def own_file_system(search: Search, volume: Volume) -> bool:
