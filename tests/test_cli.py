@@ -247,7 +247,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_table_of_the_readme_names_every_command() -> None:
     named = set()
-    for cell in re.findall(r"^\| (`.*`) \|", README, re.MULTILINE):
+    for cell in re.findall(r"^\| (`.*?`) \|", README, re.MULTILINE):
         words = [code.split() for code in re.findall(r"`([^`]+)`", cell)]
         first = words[0][0]
         group = cli.commands[first]

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import report_fakes as fakes
 from report_fakes import HOSTILE
 
+from forensics import custody
 from forensics.cli import cli
 from forensics.errors import EngineError, SigningError, UsageError
 from forensics.report import Document, Signature, check, pdf, pdf_fonts, pdf_signature, pdf_text, pdf_values, write
@@ -504,8 +505,6 @@ def test_the_command_signs_the_report_of_a_real_image_and_its_custody_log_says_w
     case = str(tmp_path / "case")
     signing = ["--template", "report.pdf", "--identity", str(folder), "--passphrase-file", str(words)]
     run = CliRunner()
-    with pytest.raises(UsageError, match=r"add --template report\.pdf"):
-        run.invoke(cli, ["process", card, "--case", case, "--no-input", *signing[2:]], catch_exceptions=False, standalone_mode=False)
     command = ["process", card, "--case", case, "--no-input", "--plugin", "photo-exif", *signing]
     run.invoke(cli, command, catch_exceptions=False, standalone_mode=False)
     (page,) = Path(case, "reports").glob("*/report.pdf")
@@ -514,6 +513,10 @@ def test_the_command_signs_the_report_of_a_real_image_and_its_custody_log_says_w
     held = [json.loads(body.read_bytes()) for body in Path(case, "custody").rglob("*.json")]
     assert sha256(page.read_bytes()).hexdigest() in json.dumps(held)
     assert not list(page.parent.glob("*.html"))
+    run.invoke(cli, ["report", "--case", case, *signing[2:]], catch_exceptions=False, standalone_mode=False)  # the pages; the log is signed
+    assert [line.event for line in custody.read(Path(case))][-2:] == ["reported", "checkpointed"]
+    proof = custody.proved(Path(case))
+    assert not proof.problems
 
 
 # --- shipped ----------------------------------------------------------------------------------------------------------------

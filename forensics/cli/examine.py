@@ -60,7 +60,7 @@ def _report_options(command: Any) -> Any:
             help="report.html, summary.md, report.pdf, or a path of your own; any number of times (default: report.html and summary.md).",
         ),
         click.option(
-            "--identity", "identity_folder", type=click.Path(path_type=Path), help="Sign report.pdf with the identity in this folder."
+            "--identity", "identity_folder", type=click.Path(path_type=Path), help="Sign the custody log up to the report, and report.pdf."
         ),
         passphrase_option,
         click.option("--lang", "language", help="Language of the report (default: the case's first)."),
@@ -135,8 +135,6 @@ class _Wanted(Struct, frozen=True):
 def _wanted(given: dict[str, Any]) -> _Wanted:
     """The options of the report, taken out of all that were given; the identity is opened before the work begins."""
     templates, folder, passphrase_file = given.pop("templates"), given.pop("identity_folder"), given.pop("passphrase_file")
-    if folder is not None and PDF not in templates:
-        raise UsageError(f"--identity signs {PDF}, which is not among the templates; add --template {PDF}")
     signer = None if folder is None else opened(folder.expanduser(), passphrase_file)
     return _Wanted(templates, given.pop("language"), given.pop("pictures"), signer)
 
@@ -179,6 +177,8 @@ def _report(case: Case, wanted: _Wanted, by: str | None, as_json: bool) -> Path:
         report.write(document, found, folder, **chosen)
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
+    if wanted.signer:
+        custody.checkpoint(case.folder, "report", wanted.signer, at=datetime.now(UTC), stamping=wanted.signer.stamping)
     page = next(filter(Path.exists, (folder / "report.html", folder / PDF)), folder)
     if as_json:
         say({"report": {"folder": str(folder), "files": digests}})

@@ -75,7 +75,8 @@ def case_of(records: int) -> None:
     ]
     for name, value in {
         "kind": "storage", "description": "d", "condition-text": "c", "seal-no": "s", "owner-role": "unknown",
-        "power-state-on-receipt": "off", "seized-at": "2026-01-01T00:00:00Z", "seized-place": "p", "seized-by": "b", "seizure-authority": "W", "acquisition-type": "logical",
+        "power-state-on-receipt": "off", "seized-at": "2026-01-01T00:00:00Z", "seized-place": "p", "seized-by": "b",
+        "seizure-authority": "W", "acquisition-type": "logical",
         "acquisition-tool": "t", "acquisition-tool-version": "1", "acquisition-tool-sha256": "ab" * 32,
         "acquired-at": "2026-01-01T00:00:00Z",
         "acquisition-ended-at": "2026-01-01T01:00:00Z", "acquired-by": "b", "changes-made-to-original": "none", "write-blocker": "w",
