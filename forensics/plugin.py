@@ -285,8 +285,8 @@ def extractor(
 
     `mime` are MIME patterns (``image/*``), `names` globs over the whole path (case-insensitive; ``*`` within a component, ``**``
     across), `magic` first bytes. `states` are those of the entries that it is offered: with `unallocated` or `slack`, byte ranges
-    that are no file and have no type, too. `needs` names what the result depends on. With `prepare`, the function's second argument is `Prepared.value`.
-    Raises InvalidPlugin when the declaration does not hold.
+    that are no file and have no type, too. `needs` names what the result depends on. With `prepare`, the function's second argument
+    is `Prepared.value`. Raises InvalidPlugin when the declaration does not hold.
     """
     return _declare("extractor", version, Select(mime, names, magic, deleted, states), needs, companions, prepare)
 

@@ -415,5 +415,5 @@ def test_extracted_files_match_their_names(made: case.Case) -> None:
 def test_changed_custody_log_fails_the_check(made: case.Case) -> None:
     examined(made)
     path = made.folder / "custody.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"\"created\"", b"\"verified\""))
+    path.write_bytes(path.read_bytes().replace(b'"created"', b'"verified"'))
     assert case.check(made) == ["custody.jsonl, line 2: does not carry the digest of line 1: that line was changed, or this one was"]
