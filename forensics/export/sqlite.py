@@ -92,11 +92,11 @@ def _insert(sql: sqlite3.Connection, table: str, rows: Iterable[tuple[object, ..
 
 
 def _value(value: object) -> object:
-    """As SQLite holds it: text that can be encoded, integers of 64 bits."""
+    """As SQLite holds it: text that can be encoded, integers of 64 bits; a larger one (a size that a damaged entry states) is rounded."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-        return str(value)
+        return float(value)
     return value
 
 
