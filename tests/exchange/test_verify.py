@@ -71,7 +71,7 @@ def refusal(made: Made, folder: Path, trusted: Trust = TRUST, **more: Any) -> tu
         {"id": "A-2026_0123.4-D17"},
         {"id": "x" * 80},
     ],
-    ids=repr,
+    ids=lambda options: "-".join(options) or "plain",
 )
 def test_a_good_package_verifies(tmp_path: Path, options: dict[str, Any]) -> None:
     made = build(WORLD, **options)
