@@ -137,7 +137,7 @@ def _within(naming: Naming, location: str, place: Location) -> Node:
 
 def _relation(naming: Naming, key: tuple[str, ...], kind: str, source: tuple[str, ...], target: tuple[str, ...]) -> Node:
     return {
-        "@id": naming.iri("relationship", *key),
+        "@id": naming.iri("relation", *key),
         "@type": "core:Relationship",
         "core:isDirectional": boolean(True),
         "core:kindOfRelationship": kind,

@@ -177,7 +177,7 @@ def _exhibit(naming: Naming, exhibit: Exhibit, image: ImageDigest | None, held: 
     yield _image(naming, exhibit, image)
     if exhibit.parent_exhibit in held and exhibit.parent_exhibit:
         yield {
-            "@id": naming.iri("relationship", "part", key),
+            "@id": naming.iri("relation", "part", key),
             "@type": "core:Relationship",
             "core:isDirectional": boolean(True),
             "core:kindOfRelationship": "Contained_Within",
