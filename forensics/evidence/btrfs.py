@@ -138,7 +138,7 @@ class Btrfs(InodeSystem[Inode]):
         size = int.from_bytes(data[16:24], "little")
         uid, gid, mode = struct.unpack_from("<III", data, 44)
         accessed, changed, modified, born = (when(*struct.unpack_from("<qI", data, at)) for at in (112, 124, 136, 148))
-        if size > 1 << 63:
+        if size > limits.MEDIUM:
             raise Corrupt(f"inode {key.number} is said to have {size} bytes")
         node = Node(mode, size, Times(modified, accessed, changed, born), uid, gid)
         if node.kind == "link":
