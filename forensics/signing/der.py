@@ -13,6 +13,25 @@ def check(data: bytes) -> None:
         raise _bad(end, "bytes follow")
 
 
+def children(data: bytes) -> list[bytes]:
+    """What a constructed value is made of, each with its tag and length, as the bytes stand. Raises SignatureInvalid."""
+    tag, at, stop = _header(data, 0, len(data))
+    if not tag & 0x20:
+        raise _bad(0, "a primitive value has no parts")
+    found = []
+    while at < stop:
+        _, _, after = _header(data, at, stop)
+        found.append(data[at:after])
+        at = after
+    return found
+
+
+def content(data: bytes) -> bytes:
+    """A value without its tag and length. Raises SignatureInvalid."""
+    _, start, stop = _header(data, 0, len(data))
+    return data[start:stop]
+
+
 def _value(data: bytes, at: int, end: int, depth: int) -> int:
     if depth > DEEPEST:
         raise _bad(at, f"more than {DEEPEST} levels")

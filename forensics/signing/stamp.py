@@ -14,6 +14,7 @@ from asn1crypto import core, tsp
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from msgspec import Struct
 
 from forensics.signing import certificates, der, stamping
 from forensics.signing.chain import Purpose, validate
@@ -24,8 +25,17 @@ from forensics.signing.stamping import StampingAuthority
 from forensics.signing.trust import Trust
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_TAGGED_0 = 0xA0
 _GRANTED = b"\x30\x03\x02\x01\x00"  # PKIStatusInfo: status granted, no text, no failure
 _SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
+
+
+class _Raw(Struct, frozen=True):
+    """TSTInfo, the certificates, and the signed attributes with the tag under which they are signed."""
+
+    content: bytes
+    certificates: list[bytes]
+    attributes: bytes
 
 
 class _Response(core.Sequence):  # type: ignore[misc]
@@ -69,7 +79,7 @@ def verify_stamp(
     The authority's certificate is judged at the time that it stamped: that it has expired since does not undo the stamp.
     """
     try:
-        return _verify(data, _token(answer), trust, now or datetime.now(UTC), revocation)
+        return _verify(data, _token(answer), _raw(answer), trust, now or datetime.now(UTC), revocation)
     except MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp of this form: {error}") from error
 
@@ -101,6 +111,19 @@ def _bare(answer: bytes) -> bytes:
         raise invalid(Reason.STRUCTURE, f"not a time stamp: {error}") from error
 
 
+def _raw(answer: bytes) -> _Raw:
+    """The signed parts as they stand in the file: asn1crypto's `dump` may write a parsed value anew, and so undo a change."""
+    signed_data = der.children(der.children(der.children(answer)[1])[1])[0]
+    parts = der.children(signed_data)
+    held = [part for part in parts if part[0] == _TAGGED_0]
+    signer = der.children(parts[-1])[0]
+    attributes = [part for part in der.children(signer) if part[0] == _TAGGED_0]
+    if len(held) != 1 or len(attributes) != 1:
+        raise invalid(Reason.STRUCTURE, "the time stamp carries no certificates or no signed attributes")
+    inner = der.children(der.children(parts[2])[1])[0]
+    return _Raw(der.content(inner), der.children(held[0]), b"\x31" + attributes[0][1:])  # signed with the tag of a SET: RFC 5652, 5.4
+
+
 def _info(token: asn1_cms.SignedData) -> tsp.TSTInfo:
     content = token["encap_content_info"]
     if content["content_type"].native != "tst_info":
@@ -119,7 +142,7 @@ def _check_imprint(data: bytes, info: tsp.TSTInfo) -> None:
         raise invalid(Reason.CHANGED, f"{name} {hashlib.new(name, data).hexdigest()} is not the stamped one")
 
 
-def _verify(data: bytes, token: asn1_cms.SignedData, trust: Trust, now: datetime, revocation: Revocation) -> datetime:
+def _verify(data: bytes, token: asn1_cms.SignedData, raw: _Raw, trust: Trust, now: datetime, revocation: Revocation) -> datetime:
     info = _info(token)
     _check_imprint(data, info)
     if len(token["signer_infos"]) != 1:
@@ -129,10 +152,10 @@ def _verify(data: bytes, token: asn1_cms.SignedData, trust: Trust, now: datetime
         raise invalid(Reason.STRUCTURE, "the time stamp carries what nobody signed, or is of another version")
     if [each.dump() for each in token["digest_algorithms"]] != [signer["digest_algorithm"].dump()]:
         raise invalid(Reason.STRUCTURE, "its digest algorithms are not the one that its signer used")
-    held = [each.chosen.dump() for each in token["certificates"]]
+    held = raw.certificates
     leaf = _leaf(signer, token, held)
-    _check_attributes(signer, leaf, token["encap_content_info"]["content"].contents)
-    _check_signature(signer, leaf)
+    _check_attributes(signer, leaf, raw.content)
+    _check_signature(signer, leaf, raw.attributes)
     stamped_at = info["gen_time"].native
     if not isinstance(stamped_at, datetime) or stamped_at.tzinfo is None or stamped_at > now:
         raise invalid(Reason.TIME, f"stamped at {stamped_at}, now {now}")
@@ -174,10 +197,9 @@ def _check_attributes(signer: asn1_cms.SignerInfo, leaf: bytes, content: bytes) 
         raise invalid(Reason.CERTIFICATES, "the stamp names another certificate than it carries")
 
 
-def _check_signature(signer: asn1_cms.SignerInfo, leaf: bytes) -> None:
+def _check_signature(signer: asn1_cms.SignerInfo, leaf: bytes, attributes: bytes) -> None:
     algorithm = signer["signature_algorithm"]
     digest = _HASHES[signer["digest_algorithm"]["algorithm"].native]
-    attributes = signer["signed_attrs"].untag().dump()
     for each in (algorithm, signer["digest_algorithm"]):
         if each["parameters"].dump() not in (b"", b"\x05\x00"):
             raise invalid(Reason.STRUCTURE, "an algorithm has parameters")

@@ -24,8 +24,8 @@ def folder(thailand, tmp_path):
     return Path(shutil.copytree(thailand.folder / "Chai", tmp_path / "identity"))
 
 
-def test_every_file_is_its_owners_alone(thailand):
-    for path in (thailand.folder / "Anan", thailand.authority):
+def test_every_file_is_its_owners_alone(thailand, anan):
+    for path in (thailand.folder / anan.name, thailand.authority):
         assert path.stat().st_mode & 0o777 == 0o700
         assert {each.stat().st_mode & 0o777 for each in path.iterdir() if each.is_file()} == {0o600}
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import rfc3161_client
@@ -171,3 +172,13 @@ def test_a_stamp_carries_a_signature_past_the_expiry_of_its_signer(certs, ecdsa_
     with pytest.raises(SignatureInvalid):
         verify(DATA, made, certs.trust(root), now=later)
     assert verify(DATA, made, certs.trust(root), at=at, now=later)[0].name == "Chai"
+
+
+@pytest.mark.parametrize("at", [453, 454, 493])
+def test_a_changed_certificate_is_seen_though_asn1crypto_would_write_it_as_it_was(at):
+    """`openssl ts -reply` made data/rewritten.tsr over b"x"; asn1crypto's `dump` undoes these flips in bit strings of its certificate."""
+    answer = (Path(__file__).parent / "data/rewritten.tsr").read_bytes()
+    clock = datetime(2030, 1, 1, tzinfo=UTC)
+    assert refused(b"x", answer, Trust(), now=clock) == Reason.UNPINNED
+    changed = answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1 :]
+    assert refused(b"x", changed, Trust(), now=clock) in (Reason.CERTIFICATES, Reason.STRUCTURE)
