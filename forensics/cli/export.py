@@ -81,8 +81,9 @@ def _target(case: Case, chosen: Format, name: str, out: Path | None, at: datetim
     elif chosen.ending is not None and out.is_dir():
         out = out / f"case{chosen.ending}"
     if chosen.ending is not None:
-        if out.exists():
-            raise UsageError(f"{out} exists already; name another file")
+        for path in (out, *((chosen.beside(out),) if chosen.beside else ())):
+            if path.exists():
+                raise UsageError(f"{path} exists already; name another file")
         out.parent.mkdir(parents=True, exist_ok=True)
         return out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -10,6 +10,7 @@ from forensics.custody import CustodyLine
 from forensics.export import bodyfile, case_uco, csv, jsonl, kml, listing, sqlite, timesketch, xlsx
 from forensics.export.choice import Choice
 from forensics.export.listing import Listing
+from forensics.export.timesketch import unknown_zone
 from forensics.model import CaseInfo, Exhibit
 
 
@@ -30,6 +31,7 @@ class Format(Struct, frozen=True, kw_only=True):
     ending: str | None
     write: Callable[[Path, Choice, Matter], tuple[Listing, ...]]
     queried: bool = True
+    beside: Callable[[Path], Path] | None = None  # a second file of the format, by the name of the first
 
 
 def _csv(folder: Path, choice: Choice, matter: Matter) -> tuple[Listing, ...]:
@@ -54,7 +56,7 @@ def _jsonl(folder: Path, choice: Choice, matter: Matter) -> tuple[Listing, ...]:
 
 
 def _case_uco(path: Path, choice: Choice, matter: Matter) -> tuple[Listing, ...]:
-    inventory = jsonl.write(path.with_name(f"{path.stem}-files.jsonl"), choice.entries())
+    inventory = jsonl.write(_inventory(path), choice.entries())
     classification = matter.case.classification
     exhibits = tuple(exhibit for exhibit in matter.exhibits if not choice.exhibits or exhibit.exhibit_id in choice.exhibits)
     graph = case_uco.write(
@@ -96,8 +98,11 @@ def _xlsx(path: Path, choice: Choice, matter: Matter) -> tuple[Listing, ...]:
 
 
 def _bodyfile(path: Path, choice: Choice, matter: Matter) -> tuple[Listing, ...]:
-    local = path.with_name(f"{path.stem}-unknown-zone{path.suffix}")
-    return bodyfile.write(path, choice.entries()), bodyfile.write_local(local, choice.entries())
+    return bodyfile.write(path, choice.entries()), bodyfile.write_local(unknown_zone(path), choice.entries())
+
+
+def _inventory(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-files.jsonl")
 
 
 FORMATS = {
@@ -105,6 +110,7 @@ FORMATS = {
         description="CASE/UCO 1.5 JSON-LD: findings, their files, exhibits, who did what; beside it the inventory of all files",
         ending=".jsonld",
         write=_case_uco,
+        beside=_inventory,
     ),
     "csv": Format(description="CSV listings for a spreadsheet, in a folder", ending=None, write=_csv),
     "jsonl": Format(description="the exact values as JSON lines, in a folder", ending=None, write=_jsonl),
@@ -113,6 +119,7 @@ FORMATS = {
         description="Timesketch JSON lines (--out NAME.csv: CSV); times of an unknown zone in a file of their own",
         ending=".jsonl",
         write=_timesketch,
+        beside=unknown_zone,
     ),
     "kml": Format(description="findings with coordinates, for a map", ending=".kml", write=_kml),
     "xlsx": Format(description="an Excel workbook, a sheet for each listing", ending=".xlsx", write=_xlsx),
@@ -121,5 +128,6 @@ FORMATS = {
         ending=".bodyfile",
         write=_bodyfile,
         queried=False,
+        beside=unknown_zone,
     ),
 }

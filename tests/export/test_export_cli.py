@@ -99,6 +99,8 @@ def test_an_export_overwrites_nothing(card: Path, tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_text("mine")
     assert "exists already" in forensics("export", "xlsx", "--case", card, "--by", "t", "--out", tmp_path / "a.xlsx", code=2)
     assert (tmp_path / "a.xlsx").read_text() == "mine"
+    (tmp_path / "b-files.jsonl").write_text("mine")  # would be the inventory
+    assert "b-files.jsonl exists" in forensics("export", "case-uco", "--case", card, "--by", "t", "--out", tmp_path / "b.jsonld", code=2)
     assert "not an empty folder" in forensics("export", "csv", "--case", card, "--by", "t", "--out", tmp_path, code=2)
 
 
