@@ -84,7 +84,7 @@ class Btrfs(InodeSystem[Inode]):
             self._problems.append(Fault(location=self._prefix, kind="unsupported", message=message))
         try:
             self._volume.checksums = self._tree(_CHECKSUM_TREE)
-        except Corrupt as error:
+        except (Corrupt, Unsupported) as error:
             self._problems.append(self._fault("", Corrupt(f"checksums of data cannot be verified: {error}")))
 
     def _last_problems(self) -> Iterator[Fault]:

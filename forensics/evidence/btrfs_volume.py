@@ -7,7 +7,7 @@ import hashlib
 import struct
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -93,6 +93,12 @@ _CHECKSUMS: dict[int, tuple[str, int, Callable[[bytes], bytes] | None]] = {
 }
 
 
+def _in_order(chunks: Iterable[_Chunk]) -> list[_Chunk]:
+    """Chunks by address; of two that begin at the same, the later one."""
+    found = {chunk.start: chunk for chunk in chunks}
+    return [found[start] for start in sorted(found)]
+
+
 def read_super(source: Source, place: str) -> tuple[Super, str | None]:
     """The superblock, and what was wrong with the first copy if it is another. Raises Corrupt where no copy holds, Unsupported."""
     problem = None
@@ -150,9 +156,8 @@ class BtrfsVolume:
         self.checksums: Tree | None = None
         self.mended: set[int] = set()
         """Addresses whose first copy is damaged, and that were read from another."""
-        self._chunks = sorted(self._bootstrap())
-        found = list(self._chunk_items())
-        self._chunks = sorted({chunk.start: chunk for chunk in (*self._chunks, *found)}.values())
+        self._chunks = _in_order(self._bootstrap())
+        self._chunks = _in_order((*self._chunks, *self._chunk_items()))
 
     @property
     def verified(self) -> bool:

@@ -98,6 +98,11 @@ class SquashFs(InodeSystem[Inode]):
         self._kept: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         self._fragments: OrderedDict[int, bytes] = OrderedDict()
         self._owners: dict[int, int] = {}
+        self._source = source
+        try:
+            root = Inode(int.from_bytes(self.read_metadata(self._place(Inode(0, head.root)), 16)[0][12:], "little"), head.root)
+        except Corrupt as error:
+            raise Corrupt(f"{place}: the inode of the root directory: {error}") from error
         made = when(head.modified)
         said = f"SquashFS 4.{head.minor}, {self._method}, blocks of {head.block} bytes" + (f", made {made}" if made else "")
         super().__init__(
@@ -105,7 +110,7 @@ class SquashFs(InodeSystem[Inode]):
             exhibit,
             layers,
             "squashfs",
-            Inode(0, head.root),
+            root,
             base=base,
             description="; ".join(filter(None, (description, said))),
         )
@@ -181,7 +186,7 @@ class SquashFs(InodeSystem[Inode]):
     def _node(self, key: Inode) -> Node:
         data, after = self.read_metadata(self._place(key), 16)
         kind, mode, uid, gid, modified, number = struct.unpack("<HHHHII", data)
-        if number != key.number and key.reference != self._head.root:
+        if number != key.number:
             raise Corrupt(f"the inode at reference {key.reference} has the number {number}, not {key.number}")
         if kind not in _TYPES:
             raise Corrupt(f"inode {number} is of type {kind}, which there is not")

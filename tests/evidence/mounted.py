@@ -12,7 +12,9 @@ from commands import PATH
 
 
 def run(*words: str | Path) -> str:
-    return subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": PATH, "TZ": "UTC"}).stdout.decode()
+    """What a tool prints."""
+    done = subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": PATH, "TZ": "UTC"})
+    return done.stdout.decode(errors="backslashreplace")
 
 
 @contextmanager

@@ -247,7 +247,7 @@ def test_a_second_copy_of_data_is_read_where_the_first_is_damaged(tmp_path: Path
 def test_a_second_copy_of_a_tree_block_is_read_and_where_both_are_damaged_the_rest_goes_on(tmp_path: Path) -> None:
     _, image = filled(tmp_path, "-m", "dup", names=900)
     text = run("btrfs", "inspect-internal", "dump-tree", "-t", "5", image)
-    leaves = [int(leaf.split()[0]) for leaf in text.split("\nleaf ")[1:] if leaf.count(" INODE_ITEM ") > 10]
+    leaves = [int(leaf.split()[0]) for leaf in text.split("\nleaf ")[1:] if leaf.count(" INODE_ITEM 0) itemoff") > 10]
     assert len(leaves) > 10
     copies = places(image, leaves[5])
     assert len(copies) == 2

@@ -30,7 +30,7 @@ def test_every_format_that_is_refused_is_named() -> None:
 
 
 def test_libraries_for_rare_formats_are_not_loaded_before_such_a_format_is_seen() -> None:
-    names = ("dfvfs", "rdflib", "cramjam", "pyvmdk", "pybde")
+    names = ("dfvfs", "rdflib", "cramjam", "google_crc32c", "pyvmdk", "pybde")
     code = f"import sys, forensics.evidence.layers; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -1,5 +1,6 @@
 """What mksquashfs packed comes back, whatever it packed it with; what is damaged, old or unknown is named."""
 
+import re
 import struct
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import trees
 from commands import tool
+from mounted import run
 
 from forensics.errors import Corrupt
+from forensics.evidence import limits
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
 from forensics.model import Fault
@@ -48,6 +51,47 @@ def test_what_mksquashfs_packed_comes_back(tmp_path: Path, options: tuple[str, .
     assert opened.faults == ()
     assert found[b"/one"].location.partition(";")[2] == found[b"/a/hard"].location.partition(";")[2]
     assert [layer.kind for layer in opened.layers] == ["squashfs"]
+
+
+def test_the_listing_is_that_of_unsquashfs(tmp_path: Path) -> None:
+    image = packed(trees.planted(tmp_path, names=30))
+    shown = {}
+    for line in run("unsquashfs", "-lln", image).splitlines():
+        found = re.fullmatch(r"(\S)\S+ (\d+)/(\d+)\s+(\d+) (\S+) (\S+) squashfs-root(/.*?)(?: -> .*)?", line)
+        if found:
+            kind, uid, gid, size, day, minute, path = found.groups()
+            shown[path] = (
+                {"-": "file", "d": "directory", "l": "link"}.get(kind, "other"),
+                int(uid),
+                int(gid),
+                int(size),
+                f"{day}T{minute}",
+            )
+    (system,) = open_exhibit("1", image).file_systems
+    entries = {path.decode(): entry for path, entry in trees.entries(system).items() if path.isascii()}
+    assert len(shown) >= len(entries) > 40
+    for path, entry in entries.items():
+        kind, uid, gid, size, minute = shown[path]
+        assert (entry.kind, entry.uid, entry.gid, (entry.times.modified or "")[:16]) == (kind, uid, gid, minute)
+        assert entry.kind not in ("file", "link") or entry.size == size
+
+
+def test_more_names_than_the_bound_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TREE_NAMES", 10)
+    (system,) = open_exhibit("1", packed(trees.planted(tmp_path, names=30))).file_systems
+    items = list(system.walk())
+    assert [item.kind for item in items if isinstance(item, Fault)] == ["limit"]
+    assert len(items) == 11
+
+
+def test_directories_deeper_than_the_bound_are_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "source" / "/".join("d" * (limits.PATH_DEPTH + 20))).mkdir(parents=True)
+    (tmp_path / "source/z").write_bytes(b"after it")
+    (system,) = open_exhibit("1", packed(tmp_path / "source")).file_systems
+    items = list(system.walk())
+    assert [item.kind for item in items if isinstance(item, Fault)] == ["limit"]
+    assert max(item.location.count("/") for item in items) == limits.PATH_DEPTH
+    assert any(item.location.startswith("1:squashfs:/z;") for item in items)
 
 
 def test_a_directory_of_many_names_is_listed_whole(tmp_path: Path) -> None:
