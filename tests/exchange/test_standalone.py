@@ -60,7 +60,7 @@ def test_it_imports_the_standard_library_alone() -> None:
 @pytest.mark.parametrize(
     "options",
     [{}, {"disclosed": 2}, {"stamping": AUTHORITY}, {"lines": 1, "checkpoint": False}, {"reports": False, "case": "Крым 7"}],
-    ids=repr,
+    ids=lambda options: "-".join(options) or "plain",
 )
 def test_a_good_package_verifies(program: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     made = build(WORLD, **options)
