@@ -36,7 +36,7 @@ _TABLE = (
     Signature("apfs", "APFS container", "unsupported", ((32, b"NXSB"),)),
     Signature("xfs", "XFS", "unsupported", ((0, b"XFSB"),)),
     Signature("btrfs", "Btrfs", "unsupported", ((0x10040, b"_BHRfS_M"),)),
-    Signature("f2fs", "F2FS", "unsupported", ((1024, b"\x10\x20\xf5\xf2"),)),
+    Signature("f2fs", "F2FS", "unsupported", ((1024, b"\x10\x20\xf5\xf2"), (5120, b"\x10\x20\xf5\xf2"))),
     Signature("squashfs", "SquashFS", "unsupported", ((0, b"hsqs"), (0, b"sqsh"))),
     Signature("erofs", "EROFS", "unsupported", ((1024, b"\xe2\xe1\xf5\xe0"),)),
     Signature("refs", "ReFS", "unsupported", ((3, b"ReFS\0\0\0\0"),)),

@@ -165,6 +165,14 @@ def test_the_second_superblock_and_the_older_checkpoint_are_read_where_the_first
     assert "the checkpoint at block 512 has a checksum that does not hold; the checkpoint at block 1024" in faults[0].message
 
 
+def test_a_volume_whose_first_superblock_was_wiped_is_recognised_by_the_second(tmp_path: Path) -> None:
+    _, image = filled(tmp_path, names=3)
+    patch(image, 0, bytes(BLOCK))
+    _, entries, faults = walked(image)
+    assert "/noise.bin" in entries
+    assert [fault.message for fault in faults] == ["the superblock at byte 1024 is not there; its copy at byte 5120 was used"]
+
+
 def test_a_volume_that_was_not_unmounted_is_named(tmp_path: Path) -> None:
     _, image = filled(tmp_path, names=3)
     data = image.read_bytes()
