@@ -37,8 +37,8 @@ from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope
 
 LIBRARIES = (
     "pytsk3", "deflate", "python-magic", "yara-python", "yara-x", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
-    "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2", "dfvfs", "libfsapfs-python",
-    "libpff-python", "cramjam", "cryptography", "google-crc32c",
+    "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2", "dfvfs",
+    "libfsapfs-python", "libpff-python", "cramjam", "cryptography", "google-crc32c",
 )  # fmt: skip
 
 NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
