@@ -1,5 +1,6 @@
 """What a person says of a case and of its exhibits: every field by an option, and required fields by answering on a terminal."""
 
+import fcntl
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -184,7 +186,13 @@ class Terminal:
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8", "PYTHONWARNINGS": "default", "COLUMNS": "200"}
         self._master, inner = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "forensics", *arguments], stdin=inner, stdout=inner, stderr=inner, env=environment, close_fds=True
+            [sys.executable, "-m", "forensics", *arguments],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            env=environment,
+            start_new_session=True,  # a session whose terminal it is: so that Ctrl-C is an interrupt, and not a letter
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(inner)
 
