@@ -6,6 +6,9 @@ COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdf
 
 DEMO ?= demo-case
 
+# Half as many again as cores: much of a test is waiting for the processes that it started.
+WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
+
 # What `make bench` and `make growth` compare with and build images with.
 BENCH_DEBIAN := sleuthkit ewf-tools hashdeep file libimage-exiftool-perl yara ntfs-3g mtools dosfstools e2fsprogs fdisk psmisc
 BENCH_COMMANDS := fls ewfacquire hashdeep file exiftool yara mkntfs mcopy mkfs.vfat mke2fs sfdisk fuser
@@ -37,7 +40,7 @@ test: install test-tools
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest -n auto
+	$(VENV)/bin/pytest -n $(WORKERS)
 
 # The long form of the tests of faults, interruption and damage: some 1,700 runs in a round, every failure with its seed.
 soak: install test-tools
