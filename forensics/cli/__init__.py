@@ -2,27 +2,75 @@
 
 import os
 import sys
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 
 import click
 
 from forensics import __version__
-from forensics.cli import case, custody, disclose, examine, export, identity, inspect, persons, plugins, receive, records, review, trust
 from forensics.errors import ForensicsError, UsageError
 
+# Each command, the module that it is in, and its name there.
+COMMANDS = {
+    "approve": ("disclose", "approve"),
+    "case": ("case", "case"),
+    "compare": ("records", "compare"),
+    "custody": ("custody", "custody"),
+    "disclose": ("disclose", "disclose"),
+    "examine": ("examine", "examine"),
+    "exhibit": ("case", "exhibit"),
+    "export": ("export", "export"),
+    "extract": ("records", "extract"),
+    "identity": ("identity", "identity"),
+    "inspect": ("inspect", "inspect"),
+    "person": ("persons", "person"),
+    "plugins": ("plugins", "plugins"),
+    "process": ("examine", "process"),
+    "receipt": ("receive", "receipt"),
+    "receive": ("receive", "receive"),
+    "received": ("receive", "received"),
+    "records": ("records", "records"),
+    "report": ("examine", "report_command"),
+    "review": ("review", "review_group"),
+    "seal": ("disclose", "seal"),
+    "search": ("records", "search"),
+    "trust": ("trust", "trust"),
+    "validate": ("examine", "validate"),
+    "verify": ("receive", "verify"),
+    "verify-image": ("inspect", "verify_image"),
+    "why": ("records", "why"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+class _Commands(MutableMapping[str, click.Command]):
+    """The commands, each loaded when it is asked for: who examines does not wait for what signs."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._added:
+            module, attribute = COMMANDS[name]
+            self._added[name] = getattr(import_module(f"forensics.cli.{module}"), attribute)
+        return self._added[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._added[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*COMMANDS, *self._added}))
+
+    def __len__(self) -> int:
+        return len({*COMMANDS, *self._added})
+
+
+@click.group(commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="forensics")
 def cli() -> None:
     """Take a device image to a hashed, chain-of-custody report."""
-
-
-for _command in (*examine.COMMANDS, *inspect.COMMANDS, case.case, case.exhibit, custody.custody, plugins.plugins, *records.COMMANDS):
-    cli.add_command(_command)
-for _group in (review.review_group, persons.person):
-    cli.add_command(_group)
-
-for _own in (identity.identity, trust.trust, *disclose.COMMANDS, *receive.COMMANDS, *export.COMMANDS):
-    cli.add_command(_own)
 
 
 def main() -> None:

@@ -197,6 +197,3 @@ def approve(
         say({"package": str(package)})
     else:
         click.echo(f"{package}: encrypted for {checked.disclosure.to.state} (keys: {len(keys)}), signed by two officers")
-
-
-COMMANDS = (seal, disclose, approve)

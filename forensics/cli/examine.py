@@ -292,6 +292,3 @@ def validate(as_json: bool) -> int:
         for failure in result.failures:
             click.echo(f"  failed: {escape(failure)}", err=True)
     return 1 if result.failures else 0
-
-
-COMMANDS = (process, examine, report_command, validate)

@@ -98,6 +98,3 @@ def _say(folder: Path, written: tuple[Listing, ...], as_json: bool) -> None:
         return
     click.echo(f"exported to {escape(str(folder))}")
     table(("file", "rows", "bytes", "SHA-256"), ((each.name, each.rows, each.size, each.sha256) for each in written))
-
-
-COMMANDS = (export,)

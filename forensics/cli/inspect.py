@@ -126,6 +126,3 @@ def _verified(image: Path, digest: ImageDigest, stated: dict[str, bool]) -> Iter
         yield f"  DAMAGED: {damage.size} bytes at byte {damage.offset}: {escape(damage.message)}"
     if len(digest.damage) > _DAMAGE_SHOWN:
         yield f"  DAMAGED: {len(digest.damage) - _DAMAGE_SHOWN} more places"
-
-
-COMMANDS = (inspect, verify_image)

@@ -239,6 +239,3 @@ def _says(record: dict[str, object]) -> str:
         if isinstance(value := record.get(field), str):
             return value
     return ""
-
-
-COMMANDS = (verify, receive, receipt, received)

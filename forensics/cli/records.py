@@ -212,6 +212,3 @@ def compare(first: str, second: str, folder: Path, as_json: bool) -> int:
         else:
             table(("only in", "what", "location"), ((d.side, d.what, d.location) for d in differences))
     return 0 if same else 1
-
-
-COMMANDS = (records, search, why, extract, compare)

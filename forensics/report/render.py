@@ -18,7 +18,7 @@ from forensics.export import csv, jsonl, listing
 from forensics.export.listing import Listing
 from forensics.index import open_index
 from forensics.model import ImageDamage, Segment
-from forensics.report import markup, pdf, pdf_signature
+from forensics.report import markup, pdf
 from forensics.report.build import Index
 from forensics.report.document import Document
 from forensics.report.language import SOURCE, catalogue, templates_folder
@@ -167,6 +167,8 @@ def _pdf(
     made = pdf.render(document, listings, translations, signed_by=signed_by)
     listing.write(path, (), head=made)
     if signature is not None:
+        from forensics.report import pdf_signature  # half a second to load, for those who sign alone
+
         pdf_signature.sign(path, path, signature.identity, at=signature.at, stamping=signature.identity.stamping)
     return Listing(path.name, 0, path.stat().st_size, sha256_file(path))
 
