@@ -46,7 +46,7 @@ test: install test-tools
 soak: install test-tools
 	SOAK_ROUNDS=$(or $(SOAK_ROUNDS),1) FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
 	$(VENV)/bin/pytest -n auto tests/soak/faults.py tests/soak/interruptions.py tests/soak/damages.py
-	FORENSICS_FLIPS=$(or $(FORENSICS_FLIPS),200) FORENSICS_EXAMPLES=2000 FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
+	FORENSICS_FLIPS=$(or $(FORENSICS_FLIPS),100000000) FORENSICS_EXAMPLES=2000 FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
 	$(VENV)/bin/pytest -n auto tests/exchange/test_verify.py tests/exchange/test_package_fuzz.py
 
 bench-tools:
