@@ -392,7 +392,8 @@ def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: Trust | 
     """What in the case is not what its custody log vouches for, and what could not be proved of the log.
 
     Compared are the log (with `heads` and `trust`, see `custody.proved`) and its bodies, none of which is withheld from one's own case;
-    every run's `run.json` and segments with their digests. Named are also segments, runs and extracted files that nothing vouches for.
+    every run's `run.json`, plans and segments with their digests. Named are also segments, runs and extracted files that nothing
+    vouches for.
     """
     listed: dict[str, set[str]] = {}
     started: set[str] = set()
@@ -419,6 +420,9 @@ def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: Trust | 
             for name, stated in sorted(segments.items()):
                 names.add(name)
                 yield from _segment(folder / "segments", name, stated, case.folder)
+        plans = line.body.get("plans")
+        for name, stated in sorted(plans.items()) if isinstance(plans, dict) else ():
+            yield from _segment(folder / "plan", name, stated, case.folder)
 
     proof = custody.proved(case.folder, vouched, heads=heads, trust=trust)
     problems = list(proof.problems)

@@ -126,6 +126,25 @@ def test_nothing_is_kept_of_a_run_whose_segments_were_changed(exhibit: Path, tmp
         assert any("note-7.txt" in entry.entry.location for entry in found.entries())
 
 
+def test_nothing_is_kept_of_a_run_whose_plan_leaves_out_a_file(exhibit: Path, tmp_path: Path) -> None:
+    case = made(tmp_path / "case", exhibit)
+    examine(case, "features")
+    [path] = (case.run_folder("run-0001") / "plan").glob("*.jsonl.zst")
+    units = [json.loads(raw) for raw in segment.raw_lines(path)]
+    for unit in units:
+        unit["entries"] = [entry for entry in unit["entries"] if "note-7.txt" not in entry["location"]]
+    with segment.Writer(path) as writer:
+        for unit in units:
+            writer.write(json.dumps(unit).encode() + b"\n")
+        writer.commit()
+    [problem] = cases.check(case)
+    assert f"runs/run-0001/plan/{path.name}: was changed" in problem
+    second = examine(case, "features", "type-mismatch")
+    assert second.built_on == {}
+    with index.open_index(case.index_path) as found:
+        assert any("note-7.txt" in entry.entry.location for entry in found.entries())
+
+
 class Counting:
     """A file system that notes which files are opened."""
 

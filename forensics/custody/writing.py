@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from forensics import segment
 from forensics.custody.events import by_tool, has_form, missing_of
 from forensics.custody.filling import checked
 from forensics.custody.line import (
@@ -111,13 +112,7 @@ def _write(
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a small file under ``custody/`` whole and durable, before the line that vouches for it."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
-    sync_folder(path.parent)
+    segment.write_whole(path, content)
     sync_folder(path.parent.parent)
 
 

@@ -6,8 +6,9 @@ other code, options or rules, is offered it. The records are those of a run that
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -40,6 +41,10 @@ class Earlier(Struct, frozen=True):
     def unit(self, rest: str) -> Path:
         """The segment of a unit; `rest` is its name after the exhibit's number."""
         return self.folder / "segments" / f"unit-{self.number}-{rest}.jsonl.zst"
+
+    def layers(self) -> str:
+        """The digest of what the exhibit was found to hold when it was opened: with another key it opens otherwise."""
+        return segment.digest(self.folder / "segments" / f"open-{self.number}.jsonl.zst")
 
     def sha256(self) -> str | None:
         """The exhibit's digest as it was measured before that run, `None` where it could not be measured."""
@@ -140,9 +145,8 @@ def find(case: Case, info: RunInfo, exhibit: str) -> Earlier | None:
         kept = _kept(held, info)
         if info.options.get("skip_known") and "known-hash" not in kept:
             continue  # which files are known-good decides what every other plugin is offered
-        digests, limited = _vouched(case, run)
         number = held.exhibits.index(exhibit)
-        if limited or not digests or not _intact(folder / "segments", digests, number):
+        if not _intact(folder, _vouched(case, run), number):
             continue
         return Earlier(run, folder, number, kept, whole=set(kept) == _readers(held) == _readers(info))
     return None
@@ -167,18 +171,23 @@ def _kept(held: RunInfo, info: RunInfo) -> tuple[str, ...]:
     return tuple(plugin.name for plugin in info.plugins if plugin.kind != "analyser" and there.get(plugin.name) == essence(plugin))
 
 
-def _vouched(case: Case, run: str) -> tuple[dict[str, str], bool]:
-    """The digests of a run's segments as the custody log has them, and whether a limit of the machine struck in it."""
+def _vouched(case: Case, run: str) -> Mapping[str, Any]:
+    """What the custody log says of a run that was completed; nothing where a limit of the machine struck in it."""
     for line in custody.read(case.folder):
         if line.event == "examined" and line.body and line.body.get("run") == run and line.body.get("phase") == "completed":
-            return dict(line.body.get("segments") or {}), bool(line.body.get("limited"))
-    return {}, False
+            return {} if line.body.get("limited") else line.body
+    return {}
 
 
-def _intact(folder: Path, digests: dict[str, str], number: int) -> bool:
-    """Whether the segments of an exhibit are what the custody log vouches for."""
-    names = [name for name in digests if name.startswith((f"unit-{number}-", f"walk-{number}-", f"before-{number}.", f"open-{number}."))]
+def _intact(folder: Path, vouched: Mapping[str, Any], number: int) -> bool:
+    """Whether the segments and the plans of an exhibit are those that the custody log vouches for, none less."""
+    segments, plans = vouched.get("segments"), vouched.get("plans")
+    if not segments or plans is None or {path.name for path in (folder / "plan").glob("*.jsonl.zst")} != set(plans):
+        return False
+    ours = (f"unit-{number}-", f"walk-{number}-", f"before-{number}.", f"open-{number}.")
+    wanted = {folder / "segments" / name: digest for name, digest in segments.items() if name.startswith(ours)}
+    wanted |= {folder / "plan" / name: digest for name, digest in plans.items() if name.startswith(f"{number}-")}
     try:
-        return all(segment.digest(folder / name) == digests[name] for name in names)
+        return all(segment.digest(path) == digest for path, digest in wanted.items())
     except (OSError, CustodyBroken):
         return False

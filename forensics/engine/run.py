@@ -342,7 +342,7 @@ class _Run:
         self._show, self._by, self._clock, self._plugin_faults, self._resumed = show, by, clock, faults, resumed
         self._cluster, self._held, self._notice = cluster, held, notice
         self._folder = case.run_folder(info.run)
-        self._segments = self._folder / "segments"
+        self._segments, self._plans = self._folder / "segments", self._folder / "plan"
         self._phase = "opening"
         self._entries = self._entries_total = self._bytes = self._bytes_total = self._faults = 0
         self._shown = 0.0
@@ -419,7 +419,7 @@ class _Run:
         found: dict[str, OpenedInfo] = {}
         jobs: dict[str, Job] = {}
         for number, exhibit in enumerate(self._info.exhibits):
-            path, info = self._path(f"open-{number}"), self._folder / "plan" / f"opened-{number}.json"
+            path, info = self._path(f"open-{number}"), self._plans / f"opened-{number}.json"
             if path.exists() and info.exists():
                 found[exhibit] = msgspec.json.decode(info.read_bytes(), type=OpenedInfo)
             else:
@@ -431,7 +431,7 @@ class _Run:
                 opened = OpenedInfo(0, False, NOT_OPENED)
                 if job.answer and not job.failure:
                     opened = msgspec.json.decode(job.answer, type=OpenedInfo)
-                segment.write_whole(self._folder / "plan" / f"opened-{number}.json", msgspec.json.encode(opened))
+                segment.write_whole(self._plans / f"opened-{number}.json", msgspec.json.encode(opened))
                 found[exhibit] = opened
             if found[exhibit].sizes:
                 self._sizes[exhibit] = found[exhibit].sizes
@@ -480,14 +480,17 @@ class _Run:
             if (held := self._held.get(exhibit)) is None:
                 continue
             now = next((line.image.sha256 for line in segment.read(self._path(f"before-{number}")) if isinstance(line, Measured)), None)
-            if now is None or now != held.sha256() or len(list(held.plans())) != systems[exhibit].file_systems:
+            same = (
+                segment.digest(self._path(f"open-{number}")) == held.layers() and len(list(held.plans())) == systems[exhibit].file_systems
+            )
+            if now is None or now != held.sha256() or not same:
                 self._notice(f"exhibit {exhibit}: it is not as it was in {held.run}, so nothing of that is kept")
                 del self._held[exhibit]
 
     def _copy(self, number: int, held: Earlier) -> None:
         """The plan of an exhibit as an earlier run wrote it down."""
         for system, planned, walked in held.plans():
-            units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
+            units = self._plans / f"{number}-{system}.jsonl.zst"
             if not units.exists():
                 segment.write_whole(self._path(f"walk-{number}-{system}"), walked.read_bytes())
                 segment.write_whole(units, planned.read_bytes())
@@ -501,7 +504,7 @@ class _Run:
             if exhibit in self._held:
                 self._copy(number, self._held[exhibit])
             for system in range(systems[exhibit].file_systems):
-                units = self._folder / "plan" / f"{number}-{system}.jsonl.zst"
+                units = self._plans / f"{number}-{system}.jsonl.zst"
                 if not units.exists():
                     task = Task("plan", exhibit, file_system=system, sizes=self._sizes)
                     jobs.append(Job(task, self._path(f"walk-{number}-{system}"), units, place=f"{escape(exhibit, separators=True)}:"))
@@ -509,7 +512,7 @@ class _Run:
 
     def _units(self) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every unit of the plan, in order."""
-        for path in sorted((self._folder / "plan").glob("*.jsonl.zst")):
+        for path in sorted(self._plans.glob("*.jsonl.zst")):
             for number, raw in enumerate(segment.raw_lines(path)):
                 yield f"unit-{path.name.removesuffix('.jsonl.zst')}-{number:06d}", raw
 
@@ -568,7 +571,9 @@ class _Run:
         with index.open_index(case.index_path, info.run) as found:
             digest, limited, unchanged = found.run_digest(info.run), found.limited(info.run), found.checks()
             entries, faults = found.entry_count(), found.fault_count()
-        segments = {path.name: segment.digest(path) for path in sorted(self._segments.glob("*.jsonl.zst"))}
+        segments, plans = (
+            {path.name: segment.digest(path) for path in sorted(folder.glob("*.jsonl.zst"))} for folder in (self._segments, self._plans)
+        )
         custody.append(
             case.folder,
             "examined",
@@ -580,6 +585,7 @@ class _Run:
                 "limited": limited,
                 "faults": faults,
                 "segments": segments,
+                "plans": plans,
                 **({"kept": {exhibit: self._said_of(run) for exhibit, run in self._held.items()}} if self._held else {}),
                 **({"workers": sorted(self._cluster.took_part)} if self._cluster else {}),
             },
