@@ -7,8 +7,9 @@ loads that while the command line itself is being loaded.
 import sys
 from multiprocessing import forkserver, get_context
 
+from forensics.engine import PRELOADED
+
 READ_EVIDENCE = frozenset({"process", "examine", "validate", "plugins"})
-PRELOADED = ["forensics.engine.child", "forensics.cli"]
 
 
 def main() -> None:

@@ -358,7 +358,8 @@ class _Run:
         if self._options.space.unallocated:
             size, children = sum(each.unallocated for each in systems.values()), self._options.children or min(os.cpu_count() or 1, 16)
             plugins = [each.name for each in self._info.plugins if each.idle is None]
-            self._notice(estimate.sentence(size, self._options.space, children, plugins))
+            if size:
+                self._notice(estimate.sentence(size, self._options.space, children, plugins))
         self._measure("before", systems)
         self._compare(systems)
         self._plan(systems)

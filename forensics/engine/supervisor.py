@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from forensics.engine import child
+from forensics.engine import PRELOADED, child
 from forensics.engine.setup import BROKEN, IDLE, PREPARING, Limits, Setup, Status, encode
 
 LOOK = 0.1  # seconds between looks at a child's time and memory
@@ -25,7 +25,7 @@ class Child:
 
     def __init__(self, number: int, setup: Setup, limits: Limits) -> None:
         context = get_context("forkserver")
-        context.set_forkserver_preload(["forensics.engine.child", "forensics.cli"])
+        context.set_forkserver_preload(PRELOADED)
         self.number, self._limits = number, limits
         self._path = Path(setup.spool) / f"status-{number}"
         self.status = Status(self._path, create=True)

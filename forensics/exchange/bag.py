@@ -6,11 +6,13 @@ The same bag gives the same tar, byte for byte: names sorted, regular files only
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from forensics.errors import PackageInvalid
+from forensics.exchange.standalone import bag as standalone_bag
+from forensics.exchange.standalone.refusal import Refused
 from forensics.segment import write_whole
 
 DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
@@ -19,7 +21,6 @@ TAGS = ("bag-info.txt", "bagit.txt", *MANIFESTS)  # what the tag manifest lists,
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 _CHUNK = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_LINE = re.compile(r"([0-9a-f]{64}|[0-9a-f]{128})  ([!-~]+)")
 
 
 def payload(folder: Path) -> list[str]:
@@ -59,31 +60,12 @@ def write(folder: Path, info: Mapping[str, str]) -> bytes:
 
 
 def check(folder: Path) -> bytes:
-    """That the bag in `folder` is what its manifests say, no file more and none less. Returns the tag manifest. Raises PackageInvalid."""
-    tags = (folder / TAG_MANIFEST).read_bytes()
-    _compare(folder, _listed(tags, TAG_MANIFEST), TAGS, 1)
-    names = payload(folder)
-    for at, manifest in enumerate(MANIFESTS, 1):
-        _compare(folder, _listed((folder / manifest).read_bytes(), manifest), names, at)
-    return tags
-
-
-def _compare(folder: Path, listed: Mapping[str, str], names: Iterable[str], which: int) -> None:
-    for name in sorted({*listed, *names}):
-        if name not in listed or name not in names:
-            raise PackageInvalid(f"{folder / name}: {'not listed in the manifest' if name not in listed else 'listed, but not there'}")
-        if _digests(folder / name)[which] != listed[name]:
-            raise PackageInvalid(f"{folder / name}: was changed: it does not have the digest that the manifest lists")
-
-
-def _listed(manifest: bytes, name: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for line in manifest.decode("ascii", "replace").splitlines():
-        match = _LINE.fullmatch(line)
-        if match is None or match[2] in found:
-            raise PackageInvalid(f"{name}: {line[:200]!r} is not a line of a manifest, or stands there twice")
-        found[match[2]] = match[1]
-    return found
+    """That the bag in `folder` is one that a receiver takes. Returns the tag manifest. Raises PackageInvalid."""
+    try:
+        standalone_bag.check(folder)
+    except Refused as refusal:
+        raise PackageInvalid(f"{folder}: {refusal}") from refusal
+    return (folder / TAG_MANIFEST).read_bytes()
 
 
 def _digests(path: Path) -> tuple[int, str, str]:
