@@ -4,9 +4,10 @@ Nothing in the draft is believed: records must be the sealed ones, report and gr
 says *now* must let the same records leave. The plain draft is removed when the encrypted package and its custody event are there.
 """
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,7 @@ from forensics.segment import sync_folder, write_whole
 from forensics.signing import cms
 
 _SIGNATURE = f"{bag.TAG_MANIFEST}.p7s"
+_AUTHORS = "author.p7s"
 _PAGES = frozenset({"data/disclosure.json", f"data/{custody.LOG}", f"data/{SEAL}", f"data/{SIGNATURE}", f"data/{STAMP}"})
 _SIGNED = 128 << 10  # bytes that a signature with its chain and its time stamp may add to a PDF
 Encrypt = Callable[[BinaryIO, BinaryIO, Iterable[str]], None]
@@ -81,7 +83,8 @@ def approve(
 ) -> Path:
     """Countersign what `examine` gave, encrypt it to `recipients`, log it. Returns ``packages/<id>.tar.age``.
 
-    The case is locked by the caller. Raises NotDisclosable where this is not a second person, where an override is not repeated, or
+    The package is there only when the custody log says so; what was interrupted before can be approved again. The case is locked by the
+    caller. Raises NotDisclosable where this is not a second person, where an override is not repeated, or
     where the keys are not those of the draft.
     """
     made, name = checked.draft, checked.draft.id
@@ -94,16 +97,30 @@ def approve(
         )
     root = checked.folder / draft.BAG
     tags = (root / bag.TAG_MANIFEST).read_bytes()
-    signature = signer.countersign(tags, (root / _SIGNATURE).read_bytes(), at)
+    signature = signer.countersign(tags, _by_author(checked, tags), at)
     write_whole(root / _SIGNATURE, signature)
     if (stamp := signer.stamp(signature)) is not None:
         write_whole(root / f"{_SIGNATURE}.tsr", stamp)
     package = case.packages / f"{name}.tar.age"
-    _encrypted(root, name, package, keys, encrypt)
-    custody.append(case.folder, "disclosed", object=name, body=_logged(checked, signer, package, overrides), by=signer.name, at=at)
+    with _encrypted(root, name, package, keys, encrypt) as made_whole:
+        body = _logged(checked, signer, package, sha256_file(made_whole), overrides)
+        custody.append(case.folder, "disclosed", object=name, body=body, by=signer.name, at=at)
+        os.rename(made_whole, package)
+        sync_folder(package.parent)
     signer.checkpoint(case.folder, "disclosure", at)
     shutil.rmtree(checked.folder)
     return package
+
+
+def _by_author(checked: Checked, tags: bytes) -> bytes:
+    """The author's signature alone, which is put aside before anybody countersigns it: an approval that was interrupted left another."""
+    aside = checked.folder / _AUTHORS
+    if not aside.exists():
+        write_whole(aside, (checked.folder / draft.BAG / _SIGNATURE).read_bytes())
+    signature = aside.read_bytes()
+    if _author(tags, signature, checked.disclosure) != checked.author or len(cms.decode(signature).parts) != 1:
+        raise PackageInvalid(f"{aside}: is not the author's signature; delete the draft and disclose again")
+    return signature
 
 
 def _author(tags: bytes, signature: bytes, said: Disclosure) -> bytes:
@@ -189,7 +206,9 @@ def _same(path: Path, page: bytes | None) -> bool:
     return content == page + added and len(added) <= _SIGNED and added.count(b"%%EOF") <= 1
 
 
-def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt) -> None:
+@contextlib.contextmanager
+def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt) -> Iterator[Path]:
+    """The encrypted bag under a temporary name, gone afterwards unless it was renamed."""
     plain, temporary = package.with_name(f".{name}.tar"), package.with_name(f".{package.name}.part")
     try:
         with open(os.open(plain, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as tar:
@@ -199,20 +218,20 @@ def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encryp
                 encrypt(tar, target, keys)
                 target.flush()
                 os.fsync(target.fileno())
-        os.rename(temporary, package)
-        sync_folder(package.parent)
+        plain.unlink()
+        yield temporary
     finally:
         plain.unlink(missing_ok=True)
         temporary.unlink(missing_ok=True)
 
 
-def _logged(checked: Checked, signer: Signing, package: Path, given: Mapping[str, str]) -> dict[str, object]:
+def _logged(checked: Checked, signer: Signing, package: Path, digest: str, given: Mapping[str, str]) -> dict[str, object]:
     """The custody body of a disclosure: for the house, so it says what was overridden by whom and why, and how protection was checked."""
     made, said = checked.draft, checked.disclosure
     return {
         "purpose": said.purpose,
         "package": package.name,
-        "package_sha256": sha256_file(package),
+        "package_sha256": digest,
         "tag_manifest_sha256": made.tag_manifest,
         "disclosure": msgspec.to_builtins(said),
         "author": {"name": made.author, "certificate": said.author},

@@ -7,18 +7,21 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 sys.path.insert(0, str(Path(__file__).parent))
-from parties import AT, Office, Person, State, all_bytes, record, without_pdf
+from parties import AT, Office, Person, State, all_bytes, encrypt, record, without_pdf
 
 from forensics import custody
 from forensics.errors import NotDisclosable, NotReviewed, PackageInvalid, SignatureInvalid, UsageError
 from forensics.exchange import approve, bag
 from forensics.exchange.disclosure import Terms, check
+from forensics.signing import cms
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +196,37 @@ def test_what_an_author_puts_in_and_signs_is_not_approved(office: Office) -> Non
         (root / "tagmanifest-sha256.txt.p7s").write_bytes(office.author.sign(tags, AT))
         with pytest.raises(PackageInvalid, match=why):
             office.approve(made.id)
+
+
+def test_an_interrupted_approval_is_made_again_and_no_package_is_there_before_the_log_says_so(
+    office: Office, tmp_path: Path
+) -> None:
+    made = office.draft(office.plan(records=office.records[:2]))
+    package = office.case.packages / f"{made.id}.tar.age"
+    lines = custody.head(office.case.folder)
+
+    def full(source: BinaryIO, target: BinaryIO, recipients: Iterable[str]) -> None:
+        target.write(source.read(100))
+        raise OSError(28, "No space left on device")
+
+    def unplugged(*given: object, **more: object) -> None:
+        assert not package.exists()
+        raise OSError(5, "Input/output error")
+
+    for encrypting, logging in ((full, custody.append), (encrypt, unplugged)):
+        other = office.state.officer("Ketut")
+        checked = approve.examine(office.case, office.index, office.review, made.id, at=AT)
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(OSError):
+            patched.setattr(custody, "append", logging)
+            approve.approve(office.case, checked, other, [office.recipient], encrypting, overrides={}, at=AT)
+        assert not package.exists() and not list(office.case.packages.glob(".*"))
+        assert custody.head(office.case.folder) == lines
+    assert office.approve(made.id) == package
+    folder = office.opened(package, tmp_path / "vn")
+    parts = cms.decode((folder / "tagmanifest-sha256.txt.p7s").read_bytes()).parts
+    assert {part.certificate for part in parts} == {office.author.certificate, office.approver.certificate}
+    last = [line.body for line in custody.read(office.case.folder) if line.event == "disclosed" and line.body][-1]
+    assert last["package_sha256"] == hashlib.sha256(package.read_bytes()).hexdigest()
 
 
 def test_a_person_protected_since_the_draft_stops_it(office: Office) -> None:
