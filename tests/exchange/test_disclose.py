@@ -198,9 +198,7 @@ def test_what_an_author_puts_in_and_signs_is_not_approved(office: Office) -> Non
             office.approve(made.id)
 
 
-def test_an_interrupted_approval_is_made_again_and_no_package_is_there_before_the_log_says_so(
-    office: Office, tmp_path: Path
-) -> None:
+def test_an_interrupted_approval_is_made_again_and_no_package_is_there_before_the_log_says_so(office: Office, tmp_path: Path) -> None:
     made = office.draft(office.plan(records=office.records[:2]))
     package = office.case.packages / f"{made.id}.tar.age"
     lines = custody.head(office.case.folder)
