@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from forensics.engine.keep import Keeper
 from forensics.engine.plan import units
 from forensics.engine.setup import Status
 from forensics.engine.worker import Done, Examiner
-from forensics.engine.workshop import Tools, equip
+from forensics.engine.workshop import Tool, Tools, equip
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
 from forensics.model import CaseInfo, Exhibit, Scope
@@ -166,11 +167,17 @@ def spool(tmp_path: Path) -> Iterator[Path]:
     yield folder
 
 
+@cache
+def equipped(names: tuple[str, ...]) -> tuple[Tool, ...]:
+    tools, faults = equip((), names, {})
+    assert not faults
+    return tools
+
+
 def pieces(
     names: tuple[str, ...], spool: Path, file_system: Counting, before: Before | None, start: int = 0, skip: int = 0
 ) -> Iterator[Done]:
-    tools, faults = equip((), names, {})
-    assert not faults
+    tools = equipped(names)
     status = Status(spool / "status", create=True)
     examiner = Examiner(Tools(tools), Scope(), spool, Keeper(spool / "attachments"), status, None)
     [unit] = units("1", 0, file_system.walk())  # type: ignore[attr-defined]

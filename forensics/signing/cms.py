@@ -49,6 +49,11 @@ CURVES = {
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
+_SEQUENCE, _SET, _FIRST = 0x30, 0x31, 0xA0  # the last: context-specific, constructed, number 0
+_ONE = bytes(core.Integer(1).dump())  # the version of SignedData and SignerInfo, of this form
+_DATA, _SIGNED_DATA = (bytes(cms.ContentType(name).dump()) for name in ("data", "signed_data"))
+
+
 class Part(Struct, frozen=True):
     """What one signer put in: the signer's certificate (DER), the claimed time, the digest of the content, the signature (DER)."""
 
@@ -90,16 +95,25 @@ def encode(signed: Signed) -> bytes:
     """The signature file of these values. Raises SignatureInvalid, SigningError."""
     infos = [_signer_info(part) for part in signed.parts]
     names = sorted({curve_of(_load(part.certificate)).digest for part in signed.parts})
-    content = cms.SignedData(
-        {
-            "version": "v1",
-            "digest_algorithms": cms.DigestAlgorithms([_digest_algorithm(name) for name in names]),
-            "encap_content_info": {"content_type": "data"},
-            "certificates": [asn1_x509.Certificate.load(der, strict=True) for der in sorted(set(signed.certificates))],
-            "signer_infos": infos,
-        }
+    content = _tagged(
+        _SEQUENCE,
+        _ONE,
+        _tagged(_SET, *sorted(bytes(_digest_algorithm(name).dump()) for name in names)),
+        _tagged(_SEQUENCE, _DATA),
+        _tagged(_FIRST, *sorted(set(signed.certificates))),
+        _tagged(_SET, *sorted(infos)),
     )
-    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": content}).dump())
+    return _tagged(_SEQUENCE, _SIGNED_DATA, _tagged(_FIRST, content))
+
+
+def _tagged(tag: int, *parts: bytes) -> bytes:
+    """DER of parts that are whole already, under a tag (X.690, sections 8.1 and 10.1): asn1crypto takes them apart to nest them."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 def decode(signature: bytes) -> Signed:
@@ -188,17 +202,17 @@ def _attributes(certificate: bytes, digest: bytes, signed_at: datetime) -> cms.C
     )
 
 
-def _signer_info(part: Part) -> cms.SignerInfo:
+def _signer_info(part: Part) -> bytes:
     curve = curve_of(_load(part.certificate))
-    return cms.SignerInfo(
-        {
-            "version": "v1",
-            "sid": cms.SignerIdentifier({"issuer_and_serial_number": _issuer_serial(part.certificate)}),
-            "digest_algorithm": _digest_algorithm(curve.digest),
-            "signed_attrs": _attributes(part.certificate, part.digest, part.signed_at),
-            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": curve.algorithm}),
-            "signature": part.signature,
-        }
+    attributes = to_be_signed(part.certificate, part.digest, part.signed_at)
+    return _tagged(
+        _SEQUENCE,
+        _ONE,
+        bytes(_issuer_serial(part.certificate).dump()),
+        bytes(_digest_algorithm(curve.digest).dump()),
+        bytes((_FIRST,)) + attributes[1:],  # IMPLICIT: another tag than when they are signed
+        bytes(algos.SignedDigestAlgorithm({"algorithm": curve.algorithm}).dump()),
+        bytes(core.OctetString(part.signature).dump()),
     )
 
 
