@@ -22,7 +22,7 @@ from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.libyal import Source
 from forensics.evidence.openfile import SourceFile
 from forensics.location import Layer, Location, decode, encode, escape
-from forensics.model import Entry, EntryKind, Fault, LayerInfo, Times
+from forensics.model import Entry, EntryKind, Fault, LayerInfo, State, Times
 
 _ZIP_NAMES = {".zip", ".ufdr", ".clbx"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +43,7 @@ class Member(NamedTuple):
     target: str | None = None
     start: int = -1
     note: str | None = None
+    state: State = "allocated"
 
 
 def _file(source: Source) -> BinaryIO:
@@ -104,6 +105,8 @@ class Archive:
                 location=f"{self._prefix}{escape(member.path, separators=True)};meta={number}",
                 kind=member.kind,
                 size=member.size,
+                state=member.state,
+                content=None if member.state == "allocated" else "unknown",
                 times=member.times,
                 mode=member.mode,
                 uid=member.uid,

@@ -27,7 +27,7 @@ _TABLES = 4 << 20  # chunks whose table entries are kept: 16 MiB of them, 128 Gi
 _SMALL = 128  # stored bytes of a chunk that can only be a repetition
 _RUN = 8 << 20  # bytes read at once
 _EXTENSION = re.compile(r"\.([A-Za-z])(\d\d|[A-Za-z]{2})")
-_EXTENSION_V2 = re.compile(r"\.([Ee])([Xx]\d\d|[XYZxyz][A-Za-z]{2})")
+_EXTENSION_V2 = re.compile(r"\.([EeLl])([Xx]\d\d|[XYZxyz][A-Za-z]{2})")
 
 Buffer = bytes | bytearray | memoryview
 
@@ -222,9 +222,9 @@ def _inflated(data: memoryview, wanted: int, chunk_size: int) -> Buffer:
 
 
 def _plain(data: memoryview, wanted: int, chunk_size: int) -> Buffer:
-    # the medium's last chunk is stored short by most tools, whole by some
-    for length in (wanted, chunk_size) if wanted != chunk_size else (wanted,):
-        if len(data) >= length + 4 and zlib.adler32(data[:length]) == int.from_bytes(data[length : length + 4], "little"):
+    # the medium's last chunk is stored short by most tools, whole by some, in whole sectors where the medium does not end with one
+    for length in dict.fromkeys((wanted, chunk_size, min(len(data) - 4, chunk_size))):
+        if wanted <= length <= len(data) - 4 and zlib.adler32(data[:length]) == int.from_bytes(data[length : length + 4], "little"):
             return data[:length]
     if len(data) < wanted + 4:
         raise _Bad(f"the chunk has {len(data)} bytes of {wanted} and a checksum")
@@ -254,7 +254,7 @@ def open_ewf(path: Path) -> EwfImage:
     """
     damage = DamageNotes()
     version_2 = _head(path).startswith(SIGNATURE_V2)
-    paths = _set(path, version_2, damage)
+    paths = segments(path, SIGNATURE_V2 if version_2 else SIGNATURE_V1, damage)
     files = Files([paths[number] for number in sorted(paths)])
     try:
         layout = (ewf2 if version_2 else ewf1).read_layout(files, sorted(paths), damage)
@@ -264,8 +264,8 @@ def open_ewf(path: Path) -> EwfImage:
     return EwfImage(files, layout, damage)
 
 
-def _set(path: Path, version_2: bool, damage: DamageNotes) -> dict[int, Path]:
-    """Segment number -> file, of all segments beside `path` whose name and header agree on the number."""
+def segments(path: Path, signature: bytes, damage: DamageNotes) -> dict[int, Path]:
+    """Segment number -> file, of all segments beside `path` that bear its signature and whose name and header agree on the number."""
     given = segment_number(path.suffix, path.suffix)
     own = _number(_head(path))
     if given is None:
@@ -280,9 +280,9 @@ def _set(path: Path, version_2: bool, damage: DamageNotes) -> dict[int, Path]:
         siblings = sorted(path.parent.iterdir())
     except OSError as error:
         raise EvidenceError(f"{printable(str(path.parent))}: cannot be listed to find the image's segments: {error.strerror}") from error
-    family = path.suffix
+    family = ".l01" if signature.startswith(b"LVF") and segment_number(path.suffix, ".l01") else path.suffix
     # .SAA is a segment of .S01 if there is one, else of .E01
-    for letter in "es":
+    for letter in "es" if signature == SIGNATURE_V1 else "":
         if any(other.stem == path.stem and other.suffix.lower() == f".{letter}01" for other in siblings) and segment_number(
             path.suffix, f".{letter}01"
         ):
@@ -294,7 +294,7 @@ def _set(path: Path, version_2: bool, damage: DamageNotes) -> dict[int, Path]:
         if number is None or (number in found and other != path) or not other.is_file():
             continue
         head = _head(other)
-        if not head.startswith(SIGNATURE_V2 if version_2 else SIGNATURE_V1):
+        if not head.startswith(signature):
             strange[number] = other
             continue
         if _number(head) != number:
@@ -311,12 +311,13 @@ def _set(path: Path, version_2: bool, damage: DamageNotes) -> dict[int, Path]:
 
 
 def segment_number(suffix: str, family: str) -> int | None:
-    """The number of a segment by its extension, in the family of `family` (.E01, .S01, .Ex01); None where it is not of it.
+    """The number of a segment by its extension, in the family of `family` (.E01, .S01, .L01, .Ex01, .Lx01); None where it is not of it.
 
     E01 to E99, EAA to EZZ, FAA to ZZZ; Ex01 to Ex99, ExAA to EzZZ (specifications, "Segment file extensions").
     """
     if match := _EXTENSION_V2.fullmatch(suffix):
-        if not _EXTENSION_V2.fullmatch(family):
+        kind = _EXTENSION_V2.fullmatch(family)
+        if not kind or kind[1].lower() != match[1].lower():
             return None
         text = match[2].lower()
         if text[1:].isdecimal():
@@ -344,6 +345,6 @@ def _head(path: Path) -> bytes:
 
 def _number(head: bytes) -> int:
     """The segment number in a segment's file header."""
-    if head.startswith(SIGNATURE_V2):
+    if head[3:4] == b"2":  # EVF2, LEF2
         return int.from_bytes(head[12:16], "little")
     return int.from_bytes(head[9:11], "little")

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence import chunks, ewf_metadata
@@ -63,8 +64,9 @@ class _Found(Struct, frozen=True):
     boundaries: "array[int]"
 
 
-def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes) -> Layout:
+def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes, size: int | None = None) -> Layout:
     """Read all sections but the chunks. `numbers` are the segment numbers of `files`, ascending; a gap in them is damage.
+    `size` is that of the medium where something else says it.
 
     Raises Corrupt where no section gives the geometry, LimitExceeded where it is absurd.
     """
@@ -85,7 +87,7 @@ def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes) -> La
             reason += f" and {'is followed by another' if reader.closing == 'next' else 'was not completed'}"
             reader.items.append(_Lost(reason))
         damage.note(f"{reason}; find the segments after it")
-    volume = reader.geometry()
+    volume = reader.geometry(size)
     tables = _placed(files, reader.items, volume, damage)
     _sector_errors(reader.errors, volume, files, damage)
     name = "EWF-S01" if volume.smart and files.paths[0].suffix.lower().startswith(".s") else "EWF-E01"
@@ -177,7 +179,7 @@ class _Reader:
         identifier = b"" if smart else data[64:80]
         return _Volume(per_chunk * sector, sectors * sector, sector, identifier, smart, metadata)
 
-    def geometry(self) -> _Volume:
+    def geometry(self, size: int | None = None) -> _Volume:
         """The first sound geometry; damaged ones and those of another set are noted. Raises Corrupt, LimitExceeded."""
         for where, volume in self.volumes:
             if volume is None:
@@ -186,15 +188,17 @@ class _Reader:
         if not sound:
             raise Corrupt(f"{self.files.names[0]}: no section gives the size of the medium undamaged; copy the image again from its source")
         where, first = sound[0]
-        if first.size == 0:
+        if size is not None:
+            first = replace(first, size=size)
+        elif first.size == 0:
             raise Corrupt(f"{where} gives a medium of 0 bytes; copy the image again from its source")
         if not (0 < first.chunk_size <= LARGEST_CHUNK) or first.size > LARGEST_MEDIUM:
             raise LimitExceeded(f"{where} gives chunks of {first.chunk_size} bytes and a medium of {first.size} bytes; neither is credible")
         for place, other in sound[1:]:
             if any(other.set_identifier) and other.set_identifier != first.set_identifier:
                 self.damage.note(f"{place} belongs to another set of segments than {where}")
-            elif (other.size, other.chunk_size) != (first.size, first.chunk_size):
-                self.damage.note(f"{place} gives a medium of {other.size} bytes, {where} one of {first.size}")
+            elif (other.size, other.chunk_size) != (sound[0][1].size, first.chunk_size):
+                self.damage.note(f"{place} gives a medium of {other.size} bytes, {where} one of {sound[0][1].size}")
         return first
 
     def _text(self, index: int, section: Section) -> None:

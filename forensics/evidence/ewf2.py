@@ -27,8 +27,9 @@ _ENTRY = 16
 _TEXT = 1 << 20
 
 
-def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes) -> Layout:
+def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes, size: int | None = None) -> Layout:
     """Read all sections but the chunks. `numbers` are the segment numbers of `files`, ascending; a gap in them is damage.
+    `size` is that of the medium where something else says it.
 
     Raises Locked where the image is encrypted, Corrupt where its geometry cannot be read, LimitExceeded where that is absurd.
     """
@@ -84,7 +85,7 @@ def read_layout(files: Files, numbers: Sequence[int], damage: DamageNotes) -> La
     if closing == NEXT:
         reasons.append(f"{files.names[-1]} is not the last segment of the image")
         damage.note(f"{reasons[-1]}; find the segments after it")
-    size, chunk_size, sector = _geometry(files, device, case)
+    size, chunk_size, sector = _geometry(files, device, case, size)
     tables = _placed(files, found, size, chunk_size, method, reasons, damage)
     for start, count in errors:
         length = min(count * sector, size - start * sector)
@@ -118,14 +119,16 @@ def _fields(data: bytes, method: int) -> dict[str, str]:
     return ewf_metadata.fields(raw.decode("utf-16-be" if raw.startswith(b"\xfe\xff") else "utf-16-le", "backslashreplace"))
 
 
-def _geometry(files: Files, device: dict[str, str], case: dict[str, str]) -> tuple[int, int, int]:
+def _geometry(files: Files, device: dict[str, str], case: dict[str, str], stated: int | None) -> tuple[int, int, int]:
     """Size of the medium, of a chunk and of a sector in bytes. Raises Corrupt, LimitExceeded."""
     values = [device.get("ts", ""), device.get("bp", ""), case.get("sb", "")]
+    if stated is not None:  # logical evidence need not describe a device
+        values = ["0", values[1] or "512", values[2] or "64"]
     if not all(value.isascii() and value.isdecimal() and len(value) < 20 for value in values):
         raise Corrupt(f"{files.names[0]}: no section gives the size of the medium undamaged; copy the image again from its source")
     sectors, sector, per_chunk = map(int, values)
-    size, chunk_size = sectors * sector, per_chunk * sector
-    if size == 0:
+    size, chunk_size = stated if stated is not None else sectors * sector, per_chunk * sector
+    if size == 0 and stated is None:
         raise Corrupt(f"{files.names[0]}: gives a medium of 0 bytes; copy the image again from its source")
     if not (0 < chunk_size <= LARGEST_CHUNK) or size > LARGEST_MEDIUM:
         raise LimitExceeded(f"{files.names[0]}: gives chunks of {chunk_size} bytes and a medium of {size} bytes; neither is credible")

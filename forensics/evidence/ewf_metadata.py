@@ -80,7 +80,7 @@ def named_v2(tags: dict[str, str]) -> dict[str, str]:
     found = _named({tag: value.translate(_ESCAPES) for tag, value in tags.items()}, _V2)
     if blocker := {"1": "FastBloc", "2": "Tableau"}.get(tags.get("wb", "")):
         found["write_blocker"] = blocker
-    media = {"a": "RAM disk", "c": "optical", "f": "fixed", "m": "memory", "p": "PALM", "r": "removable"}
+    media = {"a": "RAM disk", "c": "optical", "f": "fixed", "l": "logical", "m": "memory", "p": "PALM", "r": "removable"}
     if kind := media.get(tags.get("dt", "")):
         found["media_type"] = kind
     return found

@@ -53,6 +53,15 @@ ARCHIVES = (
     Format("Folder, single file", ("folder", "file"), "yes", _NONE, _NONE, "unreadable files named", "own"),
     Format("AD1 (FTK Imager)", ("ad1",), "versions 2 to 4, several segments", _NONE, "named", "faults; stored digests verified", "own"),
     Format(
+        "L01, Lx01 (EnCase)",
+        ("l01", "lx01"),
+        "yes, several segments",
+        "those that were acquired",
+        "named",
+        "checksums; faults; stored digests verified",
+        "own, libdeflate",
+    ),
+    Format(
         "Zip (UFDR, phone extractions), tar, tar.gz",
         ("zip", "tar", "tar-gz"),
         "yes",
@@ -171,7 +180,6 @@ FILE_SYSTEMS = (
     Format("SquashFS", ("squashfs",), "version 4; gzip, xz, lzma, lzo, lz4, zstd", "there are none", _NONE, "faults", "own"),
 )
 NAMED = (
-    "L01, Lx01",
     "AFF 1-3",
     "encrypted DMG",
     "EROFS",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import ad1, apple_image, mapped, qcow, vhd, vmdk
+from forensics.evidence import ad1, apple_image, l01, mapped, qcow, vhd, vmdk
 from forensics.evidence.aff4 import Aff4Image, open_aff4
 from forensics.evidence.ewf import SIGNATURE_V1, SIGNATURE_V2, open_ewf
 from forensics.evidence.files import Files
@@ -63,8 +63,6 @@ class _Foreign(NamedTuple):
 
 # a later format leaves this table when it gets a reader
 _FOREIGN = (
-    _Foreign("L01 (EnCase logical evidence)", 0, b"LVF\x09\x0d\x0a\xff\x00", "export its files and add the folder as an exhibit"),
-    _Foreign("Lx01 (EnCase logical evidence, version 2)", 0, b"LEF2\x0d\x0a\x81\x00", "export its files and add the folder as an exhibit"),
     _Foreign("EWF-X delta (DVF)", 0, b"DVF\x09\x0d\x0a\xff\x00"),
     _Foreign("DMG (Apple disk image, encrypted)", 0, b"encrcdsa", "decrypt it on a Mac (hdiutil convert), and add the result"),
     _Foreign("DMG (Apple disk image, encrypted)", -8, b"cdsaencr", "decrypt it on a Mac (hdiutil convert), and add the result"),
@@ -97,6 +95,8 @@ _READ = (
     _Format(0, mapped.ANDROID, mapped.open_android_sparse),
     _Format(-512, apple_image.TRAILER, apple_image.open_apple_image),
     _Format(0, ad1.MAGIC, ad1.open_ad1),
+    _Format(0, l01.SIGNATURE_V1, l01.open_l01),
+    _Format(0, l01.SIGNATURE_V2, l01.open_l01),
     _Format(0, apple_image.SPARSE, apple_image.open_apple_image),
 )
 
@@ -146,7 +146,7 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
     """Read the whole medium once, in order. `progress` gets the bytes read since its last call.
 
     SHA-256 and, with `legacy`, SHA-1 and MD5 of the decoded medium; size and SHA-256 of each segment file; whether the stored digests match
-    those computed (AFF4 and AD1 store digests of their parts). The segment files are hashed in step with the medium, so that both reads
+    those computed (AFF4, AD1, L01 store those of parts). The segment files are hashed in step with the medium, so that both reads
     of a byte fall together in the page cache. Raises EvidenceError where the storage fails.
     """
     sha256, sha1, md5 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
@@ -171,7 +171,7 @@ def measure(image: Image, progress: Callable[[int], None] = lambda done: None, *
         files = segments.finish(sha256.hexdigest())
     finally:
         segments.close()
-    parts = list(image.inner_digests()) if isinstance(image, (Aff4Image, ad1.Ad1Image)) else []
+    parts = list(image.inner_digests()) if isinstance(image, (Aff4Image, ad1.Ad1Image, l01.L01Image)) else []
     computed = {"sha256": sha256.hexdigest(), **({"sha1": sha1.hexdigest(), "md5": md5.hexdigest()} if legacy else {})}
     return ImageDigest(
         format=image.format,

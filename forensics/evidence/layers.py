@@ -20,6 +20,7 @@ from forensics.evidence.folder import FileSystemOfOne, FolderSystem
 from forensics.evidence.holders import apfs_container, core_storage_group, lvm_member, shadow_copies_of, volume_groups
 from forensics.evidence.image import Image, open_image
 from forensics.evidence.keys import Keys
+from forensics.evidence.l01 import L01Image
 from forensics.evidence.locked import bitlocker_volume, luks_volume
 from forensics.evidence.search import Search, Volume, raise_storage, read_volume
 from forensics.evidence.slack import SlackSpace
@@ -97,7 +98,7 @@ def open_exhibit(exhibit: str, path: Path, *, keys: Keys = NO_KEYS, shadow_copie
         return Opened(None, (folder,), (folder.info,))
     image = open_sparse_bundle(path) if path.is_dir() else open_image(path)
     try:
-        if isinstance(image, Ad1Image):
+        if isinstance(image, (Ad1Image, L01Image)):
             files = image.members(exhibit)
             return Opened(image, (files,), (files.info,))
         if image.format == "raw" and archive.is_archive(path, image):

@@ -141,8 +141,6 @@ def test_sector_that_a_device_cannot_read_is_zeros_and_the_rest_is_read(tmp_path
 @pytest.mark.parametrize(
     ("head", "format_name"),
     [
-        (b"LVF\x09\x0d\x0a\xff\x00", "L01"),
-        (b"LEF2\x0d\x0a\x81\x00", "Lx01"),
         (b"AFF10\x0d\x0a\x00", "AFF"),
         (b"encrcdsa", "encrypted"),
     ],
