@@ -171,6 +171,8 @@ class Examiner:
         if getattr(stream, "changed", None) and stream.changed():
             message = "the file changed while it was read; its digests are of no single state"
             yield Fault(location=entry.location, kind="changed", message=message)
+        if getattr(stream, "mismatch", None) and (differs := stream.mismatch(digests)):  # type: ignore[attr-defined]
+            yield Fault(location=entry.location, kind="damaged", message=differs)
         item = Item(
             place=here, entry=entry, location=location, depth=0, digests=digests, head=head, content=content, beside=beside
         )  # fmt: skip

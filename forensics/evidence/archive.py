@@ -22,7 +22,7 @@ from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.libyal import Source
 from forensics.evidence.openfile import SourceFile
 from forensics.location import Layer, Location, decode, encode, escape
-from forensics.model import Entry, EntryKind, Fault, LayerInfo, State, Times
+from forensics.model import Digests, Entry, EntryKind, Fault, LayerInfo, State, Times
 
 _ZIP_NAMES = {".zip", ".ufdr", ".clbx"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,7 +106,7 @@ class Archive:
                 kind=member.kind,
                 size=member.size,
                 state=member.state,
-                content=None if member.state == "allocated" else "unknown",
+                content=None if member.state == "allocated" else "unknown" if member.size else "intact",
                 times=member.times,
                 mode=member.mode,
                 uid=member.uid,
@@ -123,7 +123,7 @@ class Archive:
         meta = location.meta or ""
         if not (meta.isascii() and meta.isdecimal() and len(meta) < 10) or int(meta) >= len(self._members) or location.stream:
             raise Corrupt(f"{location}: there is no such member")
-        return _Stream(self._content(int(meta), str(location)), self._members[int(meta)].size, str(location))
+        return _Stream(self._content(int(meta), str(location)), self._members[int(meta)].size, str(location), self._stored(int(meta)))
 
     def sibling(self, location: Location, suffix: str) -> Location | None:
         """The member whose name is its name and `suffix`."""
@@ -135,12 +135,16 @@ class Archive:
     def _content(self, number: int, place: str) -> BinaryIO:
         raise NotImplementedError
 
+    def _stored(self, number: int) -> tuple[str, str]:
+        """MD5 and SHA-1 of a member as its acquisition stored them; empty where it did not."""
+        return "", ""
+
 
 class _Stream:
     """The content of one member, unpacked as it is read; reading backwards begins again."""
 
-    def __init__(self, file: BinaryIO, size: int, place: str) -> None:
-        self._file, self.size, self._place = file, size, place
+    def __init__(self, file: BinaryIO, size: int, place: str, stored: tuple[str, str]) -> None:
+        self._file, self.size, self._place, self._stored = file, size, place, stored
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset`, short only at the end. Raises Corrupt where it cannot be unpacked."""
@@ -161,6 +165,13 @@ class _Stream:
     def changed(self) -> bool:
         """Never: the archive's digest is taken."""
         return False
+
+    def mismatch(self, digests: Digests) -> str | None:
+        """What of the content's digests is not as its acquisition stored it; `None` where nothing differs, or nothing was stored."""
+        for name, stored, found in zip(("MD5", "SHA-1"), self._stored, (digests.md5, digests.sha1), strict=True):
+            if stored and found and stored != found:
+                return f"its {name} is {found}, and {stored} was stored at acquisition: its content is not what was acquired"
+        return None
 
 
 class _Zip(Archive):

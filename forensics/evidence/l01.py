@@ -34,7 +34,7 @@ _NAME = 4096  # characters; the longest names of file systems have 255
 _PATHS = 256 << 20  # characters of all paths: the names of a few long folders, repeated in every path, would fill the memory
 _EXTENTS = 65536
 _PIECE = 1 << 20
-_NO_LIST = "the list of files (section ltree) is missing"
+_NO_LIST = "the list of files is missing or cannot be read"
 
 
 class _Item(NamedTuple):
@@ -173,6 +173,8 @@ class L01System(Archive):
             if characters > _PATHS:
                 raise LimitExceeded(f"{self._prefix}: the paths have more than {_PATHS} characters; entries after that are not listed")
             yield self._member(record, path, notes)
+        if not self.items and self._faults:
+            yield from self._whole()
         if deep:
             self._fault(f"{deep} entries lie more than {limits.PATH_DEPTH} folders deep; they are not listed", limit=True)
 
@@ -205,6 +207,9 @@ class L01System(Archive):
             return self._clock.text(int(text), 0) if text and len(text) < 16 and text.lstrip("-").isdecimal() else None
         except (OverflowError, ValueError):
             return None
+
+    def _stored(self, number: int) -> tuple[str, str]:
+        return self.items[number].md5, self.items[number].sha1
 
     def _content(self, number: int, place: str) -> BinaryIO:
         try:

@@ -27,6 +27,7 @@ _LINE = 4 << 20  # characters: extended attributes stand in a line; EnCase limit
 _COLUMNS = 256
 _PROBLEMS = 100
 _SOURCES = 1000
+_SAID = 200  # characters of a source in words
 _COUNTS = re.compile(r"[0-9]{1,19}\t[0-9]{1,19}")
 _CATEGORIES = {"perm", "srce", "sub", "entry"}
 
@@ -112,7 +113,7 @@ def _named(values: dict[str, str]) -> str:
     """A source or subject in words, out of those columns that have a value ("Source type indicators", "Subject type indicators")."""
     words = [values[key] for key in ("n", "mfr", "mo", "loc", "co") if values.get(key)]
     words += [f"{name} {values[key]}" for key, name in (("ev", "evidence number"), ("se", "serial number")) if values.get(key)]
-    return ", ".join(words) or f"number {values.get('id', '?')}"
+    return (", ".join(words) or f"number {values.get('id', '?')}")[:_SAID]
 
 
 def records(files: Files, tree: Tree) -> Iterator[Record | Problem]:
@@ -160,8 +161,8 @@ def _category(category: str, lines: Iterator[tuple[int, str]]) -> Iterator[Recor
             passed, first = passed + 1, first or place
             continue
         if not values:
-            yield Problem(f"the list of files ends within the entry in line {place}")
-            break
+            yield Problem(f"the entry in line {place} of the list of files has no values")
+            continue
         while above and not above[-1][0]:
             above.pop()
         if above:
@@ -179,7 +180,6 @@ def _category(category: str, lines: Iterator[tuple[int, str]]) -> Iterator[Recor
     for left, place in above:
         if left:
             yield Problem(f"line {place} of the list of files counts {left} entries more than follow it")
-            break
 
 
 def _record(category: str, depth: int, names: list[str], line: str, counted: bool) -> Record:
