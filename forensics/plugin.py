@@ -19,6 +19,7 @@ registers nothing.
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -75,6 +76,7 @@ __all__ = [
     "analyser",
     "container",
     "extractor",
+    "passwords",
     "shown",
     "stream_of",
 ]
@@ -83,6 +85,8 @@ Kind = Literal["extractor", "container", "analyser"]
 FILES: tuple[State, ...] = ("allocated", "deleted", "orphan")
 STATES: tuple[State, ...] = (*FILES, "unallocated", "slack")
 NEEDS = ("content", "name", "location", "times", "companions")
+MAX_PASSWORDS = 10_000
+MAX_PASSWORDS_FILE = 1 << 20  # bytes
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _OPTION_TYPES: dict[Any, str] = {str: "text", int: "number", float: "decimal number", bool: "yes or no", tuple[str, ...]: "list of texts"}
 
@@ -201,6 +205,30 @@ class Prepared(Struct, frozen=True):
     value: Any
     inputs: dict[str, str] = {}
     notes: tuple[str, ...] = ()
+
+
+def passwords(passwords_file: str = "") -> Prepared:
+    """The passwords in a text file, one a line, as bytes: what a plugin with the option `passwords_file` prepares.
+
+    Spaces belong to a password; a byte order mark and the ends of lines do not. Neither passwords nor a digest of them is recorded, since
+    passwords can be guessed from it: a list counts as another one once it was written anew. Raises UsageError.
+    """
+    if not passwords_file:
+        return Prepared((), {}, ("no file of passwords was given: what is encrypted stays locked",))
+    path = Path(passwords_file).expanduser()
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_PASSWORDS_FILE + 1)
+            written = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UsageError(
+            f"passwords_file: {passwords_file} cannot be read ({error.strerror}); name a text file, one password a line"
+        ) from error
+    found = tuple(dict.fromkeys(filter(None, (line.rstrip(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")))))
+    if len(content) > MAX_PASSWORDS_FILE or len(found) > MAX_PASSWORDS:
+        raise UsageError(f"passwords_file: {passwords_file} holds more than {MAX_PASSWORDS} passwords or 1 MiB; give fewer")
+    when = f"{datetime.fromtimestamp(written // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{written % 10**9:09}Z"
+    return Prepared(found, {"passwords": f"written {when}"}, (f"a file of {len(found)} passwords was given; its content is not recorded",))
 
 
 class Option(Struct, frozen=True):

@@ -7,7 +7,6 @@ opens it.
 import hashlib
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -20,10 +19,9 @@ from forensics.plugin import (
     Inventory,
     LimitExceeded,
     Member,
-    Prepared,
     Unsupported,
-    UsageError,
     container,
+    passwords,
     stream_of,
 )
 
@@ -31,8 +29,6 @@ MAGIC = b"ANDROID BACKUP\n"
 CHUNK = 1 << 16
 MAX_LINE = 4096
 MAX_ROUNDS = 10_000_000  # of key derivation that a header may ask for; Android writes 10,000
-MAX_PASSWORDS = 10_000
-MAX_LIST = 1 << 20  # bytes of a file of passwords
 DAMAGE = (OSError, EOFError, ValueError, zlib.error)
 
 
@@ -51,25 +47,8 @@ class _Key(Struct, frozen=True):
     vector: bytes
 
 
-def prepare(*, passwords_file: str = "") -> Prepared:
-    """Read the passwords, one a line. Neither they nor a digest of them is recorded. Raises UsageError."""
-    if not passwords_file:
-        return Prepared((), {}, ("no file of passwords was given: encrypted backups stay locked",))
-    try:
-        with Path(passwords_file).open("rb") as stream:
-            content = stream.read(MAX_LIST + 1)
-    except OSError as error:
-        raise UsageError(
-            f"passwords_file: {passwords_file} cannot be read ({error.strerror}); name a text file, one password a line"
-        ) from error
-    passwords = tuple(line.rstrip(b"\r") for line in content.split(b"\n") if line.rstrip(b"\r"))
-    if len(content) > MAX_LIST or len(passwords) > MAX_PASSWORDS:
-        raise UsageError(f"passwords_file: {passwords_file} holds more than {MAX_PASSWORDS} passwords; give fewer")
-    return Prepared(passwords, {}, (f"a file of {len(passwords)} passwords was given; its content is not recorded",))
-
-
-@container(version="1.0", mime=("application/x-google-ab",), names=("*.ab",), magic=(MAGIC,), prepare=prepare)
-def android_backup(file: File, passwords: tuple[bytes, ...], *, passwords_file: str = "") -> Iterator[Member | Finding]:
+@container(version="1.0", mime=("application/x-google-ab",), names=("*.ab",), magic=(MAGIC,), prepare=passwords)
+def android_backup(file: File, known: tuple[bytes, ...], *, passwords_file: str = "") -> Iterator[Member | Finding]:
     """The tar archive in an Android backup (adb backup), unpacked; encrypted ones with a password out of `passwords_file`.
 
     Raises Unsupported where the content is no such backup, Locked where it is encrypted and no password fits, Corrupt after what could be
@@ -85,7 +64,7 @@ def android_backup(file: File, passwords: tuple[bytes, ...], *, passwords_file: 
         key = None
         if cipher != b"none":
             encryption = _encryption(stream)
-            key = _unlocked(encryption, passwords, int(version))
+            key = _unlocked(encryption, known, int(version))
         yield Finding(
             kind="phone-backup",
             summary=f"Android backup of version {int(version)}, {'encrypted' if cipher != b'none' else 'not encrypted'}",
@@ -128,9 +107,9 @@ def _encryption(stream: BinaryIO) -> _Encryption:
     return _Encryption(user_salt, check_salt, rounds, vector, wrapped)
 
 
-def _unlocked(encryption: _Encryption, passwords: tuple[bytes, ...], version: int) -> _Key | None:
+def _unlocked(encryption: _Encryption, known: tuple[bytes, ...], version: int) -> _Key | None:
     """The master key, by the first password that fits. Its check value comes of the key's bytes, which Java took for characters."""
-    for password in passwords:
+    for password in known:
         for form in _forms(password, version):
             own = hashlib.pbkdf2_hmac("sha1", form, encryption.user_salt, encryption.rounds, 32)
             blob = _unpadded(_decrypted(own, encryption.vector, encryption.wrapped))

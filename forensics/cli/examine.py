@@ -14,7 +14,7 @@ from forensics.case import Case, missing_fields, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.cli.identity_options import opened, passphrase_option
-from forensics.cli.keys import key_option, keys_of
+from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
 from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
 from forensics.engine.mortal import end_with_parent
@@ -33,6 +33,7 @@ def _examine_options(command: Any) -> Any:
         click.option("--rules", multiple=True, type=click.Path(exists=True), help="YARA rules: a file or a folder; any number of times."),
         click.option("--hash-set", "hash_sets", multiple=True, help="Known digests, as good:FILE or bad:FILE; any number of times."),
         key_option,
+        passwords_option,
         click.option("--unallocated", is_flag=True, help="Scan space that no file has: free blocks, gaps between volumes, unknown media."),
         click.option("--slack", is_flag=True, help="Scan what is left behind the end of files in their last blocks."),
         click.option("--carve", is_flag=True, help="Carve files out of unallocated space, and examine them (with --unallocated)."),
@@ -82,7 +83,7 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
         children=given["children"] or 0,
         plugin_folders=given["folders"],
         plugins=given["names"] or None,
-        plugin_options=options,
+        plugin_options=with_passwords(options, given["passwords"]),
         scope=stated if stated != Scope() else case.scope,
         skip_known=given["skip_known"],
         cluster=_cluster(given["cluster"], given["cluster_tls"]),

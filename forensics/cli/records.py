@@ -12,7 +12,7 @@ import msgspec
 from forensics import index, review
 from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
-from forensics.cli.keys import key_option, keys_of
+from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
 from forensics.engine import extraction, run
 from forensics.errors import CaseError, UsageError
 from forensics.export import csv
@@ -155,8 +155,9 @@ def why(location: str, folder: Path, as_json: bool) -> None:
 @click.argument("location")
 @case_option
 @key_option
+@passwords_option
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write it (default: the case's extracted folder).")
-def extract(location: str, folder: Path, keys: tuple[str, ...], output: Path | None) -> None:
+def extract(location: str, folder: Path, keys: tuple[str, ...], passwords: Path | None, output: Path | None) -> None:
     """Write the content at LOCATION to a file, and check it against its digest; also of a file inside another."""
     case = _open(folder)
     with index.open_index(case.index_path) as found:
@@ -168,7 +169,7 @@ def extract(location: str, folder: Path, keys: tuple[str, ...], output: Path | N
         outermost = _one(found, str(base))
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already; name another file")
-    options = run.Options(plugin_options=case.plugin_options, keys=keys_of(keys))
+    options = run.Options(plugin_options=with_passwords(case.plugin_options, passwords), keys=keys_of(keys))
     digest, size = run.extract(case, extraction.Wanted(outermost.entry, through), options)
     if digest != entry.digests.sha256:
         raise CaseError(f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256})")

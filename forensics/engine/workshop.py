@@ -15,6 +15,7 @@ from forensics.model import Entry, Fault, PluginInfo, State, Value
 from forensics.plugin import Plugin, Prepared
 
 SPACE = ("unallocated", "slack")
+EVERY = "*"  # in place of a plugin's name: options for all plugins that have them, and were not given their own
 NOTHING_TO_DO = "it was given nothing that it could look for"
 
 
@@ -113,7 +114,8 @@ def equip(
         if names is not None and loaded.plugin.name not in names:
             continue
         plugin = loaded.plugin
-        filled = plugin.filled(options.get(plugin.name, {}))
+        shared = {option.name: options[EVERY][option.name] for option in plugin.options if option.name in options.get(EVERY, {})}
+        filled = plugin.filled(shared | options.get(plugin.name, {}))
         prepared = None
         if plugin.prepare:
             try:
@@ -144,7 +146,7 @@ def equip(
 def _fingerprint(info: PluginInfo) -> str:
     """What a result depends on beside the content: the plugin's code, its options' values, what `prepare` read.
 
-    Options that name files (rules, hash sets) count by their content, which `inputs` holds, and not by their path.
+    Options that name files (rules, hash sets, passwords) count by what `inputs` holds of their content, and not by their path.
     """
     inputs = sorted(info.inputs.values())
     options = {} if info.inputs else dict(info.options)

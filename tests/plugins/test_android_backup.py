@@ -69,7 +69,7 @@ def test_encrypted_backup_without_the_password_is_locked(given: str | None, tmp_
 def test_neither_passwords_nor_their_digest_are_recorded(passwords: Path) -> None:
     assert android_backup.prepare
     prepared = android_backup.prepare(passwords_file=str(passwords))
-    assert prepared.inputs == {}
+    assert list(prepared.inputs) == ["passwords"] and prepared.inputs["passwords"].startswith("written 20")
     assert prepared.notes == ("a file of 2 passwords was given; its content is not recorded",)
 
 
