@@ -140,7 +140,7 @@ def sign(data: bytes, *signers: Holder) -> bytes:
         info["signature"] = encode_dss_signature(r, min(s, ORDER - s))
     # A SET OF in DER is sorted, and another s may sort its signer elsewhere.
     found["content"]["signer_infos"] = cms.SignerInfos(sorted(infos, key=lambda info: info.dump()))
-    return bytes(found.dump(force=True))
+    return bytes(found.dump())
 
 
 def stamp(data: bytes, authority: Holder) -> bytes:
