@@ -76,7 +76,7 @@ def _terms(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--with-notes", is_flag=True, help="Send the examiner's notes along.")
 @click.option("--person", "persons", multiple=True, metavar="ID", help="Name this person, though no suspect; any number of times.")
 @click.option("--seal", "seal_name", help="The seal to disclose from (default: the latest).")
-@click.option("--lang", "language", help="Language of the report (default: the case's first).")
+@click.option("--lang", "languages", multiple=True, metavar="CODE", help="Of the report; any number of times (default: those of the case).")
 @click.option("--dry-run", is_flag=True, help="Show what would leave and what would not; make nothing.")
 @identity_option
 @trust_option
@@ -89,7 +89,7 @@ def disclose(
     with_notes: bool,
     persons: tuple[str, ...],
     seal_name: str | None,
-    language: str | None,
+    languages: tuple[str, ...],
     dry_run: bool,
     identity_folder: Path,
     trust_folder: Path,
@@ -117,7 +117,7 @@ def disclose(
         keys = _keys(trust_folder, identity_folder, said.to_state)
         signer = Signer(opened(identity_folder, passphrase_file))
         at = clock()
-        made = draft.write(case, review, chosen, planned, said, keys, signer, at=at, language=language or case.languages[0])
+        made = draft.write(case, review, chosen, planned, said, keys, signer, at=at, languages=languages or case.languages)
     _show(planned, as_json)
     if as_json:
         say({"draft": made.id})

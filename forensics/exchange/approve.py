@@ -181,7 +181,7 @@ def _payload(case: Case, root: Path, seal: Seal, said: Disclosure, protected: li
         or custody.head(data) != (said.custody.seq, said.custody.head)
     ):
         raise PackageInvalid(f"{data}: its seal or its custody log is not the case's; delete the draft and disclose again")
-    pages = contents.pages(data, said, language=made.languages[0], tool=made.tool)
+    pages = contents.pages(data, said, languages=made.languages, tool=made.tool)
     expected = {f"data/{name}" for name in pages} | {f"data/records/{name}.json" for name in said.records} | _PAGES
     expected |= {
         f"data/{custody.BODIES}/{line.body_sha256}.json"

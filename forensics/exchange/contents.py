@@ -1,6 +1,7 @@
 """What is in a package for people and for other tools: report, graph, how to verify; made of the disclosed records alone."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from forensics.exchange.disclosure import Disclosure
 from forensics.exchange.view import Disclosed
 from forensics.export import case_uco
 from forensics.report import pdf, pdf_fonts, pdf_values
+from forensics.report.labels import LABELS
 from forensics.report.language import catalogue, templates_folder
 from forensics.report.render import render
 from forensics.report.template import Template
 
 PER_KIND = 200
-_BINDING = ("Use", "Purpose", "Sharing onward", "Until")
+_BINDING = ("use", "purpose", "onward", "expires", "on_expiry")
+_CLOSED = ("use", "channel", "on_expiry")  # terms whose values are of closed lists, and so have words in every language
 _VERIFY = """\
 This text came inside the package that it speaks of. Whoever could change the package could change this text:
 do not trust it for verification. The instructions, the program verify.pyz and the fingerprint of the sender's
@@ -33,9 +36,10 @@ What there is to verify, with age, tar, openssl and sha256sum:
 """
 
 
-def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> dict[str, bytes]:
+def pages(data: Path, disclosure: Disclosure, *, languages: Iterable[str], tool: str) -> dict[str, bytes]:
     """The files that are made of the records and the custody log in the bag's `data`, by name; the same for the same bag.
 
+    The report is written in each of `languages`: the first is ``report.html`` and ``report.pdf``, others are ``report.th.html`` and so on.
     `tool` is name and version of this tool. Raises UsageError for a language without a catalogue, PackageInvalid.
     """
 
@@ -43,24 +47,22 @@ def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> di
         return sealed.decode((data / "records" / f"{name}.json").read_bytes(), name)
 
     disclosed = Disclosed(disclosure.records, record, disclosure.seal)
-    document = report.build(
-        disclosed,
-        disclosed,
-        at=disclosure.made_at,
-        custody=custody.read(data),
-        head=(disclosure.custody.seq, disclosure.custody.head),
-        missing=(),
-        tool=tool,
-        language=language,
-        per_kind=PER_KIND,
-    )
-    page = render(
-        document,
-        (),
-        Template("disclosure.html", None, "report.html"),
-        catalogue(language),
-        more={"disclosure": msgspec.to_builtins(disclosure)},
-    )
+    made: dict[str, bytes] = {}
+    for number, language in enumerate(dict.fromkeys(languages)):
+        document = report.build(
+            disclosed,
+            disclosed,
+            at=disclosure.made_at,
+            custody=custody.read(data),
+            head=(disclosure.custody.seq, disclosure.custody.head),
+            missing=(),
+            tool=tool,
+            language=language,
+            per_kind=PER_KIND,
+        )
+        name = f"report.{language}" if number else "report"
+        made[f"{name}.html"] = _page(document, disclosure, language)
+        made[f"{name}.pdf"] = _pdf(document, disclosure, language)
     graph = case_uco.lines(
         case=disclosed.info,
         exhibits=disclosed.exhibits(),
@@ -71,42 +73,54 @@ def pages(data: Path, disclosure: Disclosure, *, language: str, tool: str) -> di
         markings=case_uco.Markings(
             statements=(disclosure.tlp, disclosure.pap, *disclosure.caveats),
             release_to=(f"{disclosure.to.authority} ({disclosure.to.state})",),
-            terms_of_use="; ".join(f"{name}: {value}" for name, value in _terms(disclosure) if name in _BINDING),
+            terms_of_use="; ".join(_english(name, value) for name, value in _terms(disclosure) if name in _BINDING),
         ),
         images=disclosed.images(),
     )
     return {
         "case.jsonld": b"".join(graph),
-        "report.html": "".join(page).encode(),
-        "report.pdf": _pdf(document, disclosure, language),
+        **made,
         "verify.txt": _VERIFY.encode(),
     }
+
+
+def _page(document: report.Document, disclosure: Disclosure, language: str) -> bytes:
+    more = {"disclosure": msgspec.to_builtins(disclosure), "terms": _terms(disclosure), "closed": _CLOSED}
+    return "".join(render(document, (), Template("disclosure.html", None, "report.html"), catalogue(language), more=more)).encode()
 
 
 def _pdf(document: report.Document, disclosure: Disclosure, language: str) -> bytes:
     """The PDF/A of the same document, unsigned: the same for the same disclosure. Raises UsageError, EngineError."""
     given = json.loads(pdf_values.data(document, (), catalogue(language)))
     given["id"], given["marking"] = pdf_values.plain(disclosure.id), pdf_values.plain(f"{disclosure.tlp} · {disclosure.pap}")
-    given["terms"] = [[name, pdf_values.plain(value)] for name, value in _terms(disclosure)]
+    given["terms"] = [[name, value if name in _CLOSED else pdf_values.plain(value)] for name, value in _terms(disclosure)]
+    given["closed"] = _CLOSED
     issued = int(datetime.fromisoformat(disclosure.made_at).timestamp())
     main = templates_folder() / "disclosure.typ"
     return pdf.compiled(main, pdf_fonts.folder(), json.dumps(given), issued, seconds=pdf.SECONDS, memory=pdf.MEMORY)
 
 
 def _terms(disclosure: Disclosure) -> tuple[tuple[str, str], ...]:
-    """The terms of a disclosure, for people to read."""
+    """The terms of a disclosure, for people to read, under their names in the labels' list `term`."""
     sender, to = disclosure.from_, disclosure.to
     return (
-        ("Disclosure", disclosure.id),
-        ("From", f"{sender.agency} ({sender.state}), {sender.officer}"),
-        ("To", f"{to.authority} ({to.state})"),
-        ("Made", disclosure.made_at),
-        ("Records", f"{len(disclosure.records)}; withheld: {disclosure.withheld}"),
-        ("Use", "as evidence" if disclosure.use == "evidence" else "as intelligence only: not as evidence before a court"),
-        ("Purpose", disclosure.purpose),
-        ("Channel", " ".join((disclosure.channel, disclosure.request_ref)).strip()),
-        ("Sharing onward", disclosure.onward),
-        ("Until", f"{disclosure.expires}, then: {disclosure.on_expiry}"),
-        *(("Caveat", text) for text in disclosure.caveats),
-        ("Seal", disclosure.seal),
+        ("disclosure", disclosure.id),
+        ("from", f"{sender.agency} ({sender.state}), {sender.officer}"),
+        ("to", f"{to.authority} ({to.state})"),
+        ("made_at", disclosure.made_at),
+        ("records", str(len(disclosure.records))),
+        ("withheld", str(disclosure.withheld)),
+        ("use", disclosure.use),
+        ("purpose", disclosure.purpose),
+        ("channel", disclosure.channel),
+        *((("request_ref", disclosure.request_ref),) if disclosure.request_ref else ()),
+        ("onward", disclosure.onward),
+        ("expires", disclosure.expires),
+        ("on_expiry", disclosure.on_expiry),
+        *(("caveat", text) for text in disclosure.caveats),
+        ("seal", disclosure.seal),
     )
+
+
+def _english(name: str, value: str) -> str:
+    return f"{LABELS['term'][name]}: {LABELS[name][value] if name in _CLOSED else value}"

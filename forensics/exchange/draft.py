@@ -54,9 +54,9 @@ def write(
     signer: Signing,
     *,
     at: datetime,
-    language: str = "en",
+    languages: Iterable[str] = ("en",),
 ) -> Draft:
-    """Write the bag of `plan` and sign it as its author; `recipients` are the age keys pinned for the state.
+    """Write the bag of `plan` and sign it as its author; `recipients` are the age keys pinned for the state, `languages` the report's.
 
     The case is locked by the caller. Raises NotDisclosable for all that keeps it from leaving, UsageError, SigningError, CaseError.
     """
@@ -100,9 +100,11 @@ def write(
         made = _disclosure(case, name, seal, plan, terms, keys, signer, at, head)
         write_whole(data / "disclosure.json", disclosure.encode(made))
         tool = f"forensics {__version__}"
-        for path, page in contents.pages(data, made, language=language, tool=tool).items():
+        languages = tuple(dict.fromkeys(languages))
+        for path, page in contents.pages(data, made, languages=languages, tool=tool).items():
             write_whole(data / path, page)
-        signer.sign_pdf(data / "report.pdf", at)
+            if path.endswith(".pdf"):
+                signer.sign_pdf(data / path, at)
         info = {
             "Bag-Software-Agent": tool,
             "Bagging-Date": at.date().isoformat(),
@@ -122,7 +124,7 @@ def write(
             overrides=plan.overrides,
             recipients=keys,
             tag_manifest=sha256(tags),
-            languages=(language,),
+            languages=languages,
             tool=tool,
         )
         write_whole(folder / DRAFT, canonical(draft))

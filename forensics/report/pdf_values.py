@@ -117,8 +117,8 @@ def _words(translations: gettext.NullTranslations) -> dict[str, object]:
 
 
 def sources() -> tuple[Any, ...]:
-    """The files of the PDF's template."""
-    return (templates_folder() / "report.typ", *sorted((templates_folder() / "typst").glob("*.typ")))
+    """The files of the PDFs' templates."""
+    return (templates_folder() / "disclosure.typ", templates_folder() / "report.typ", *sorted((templates_folder() / "typst").glob("*.typ")))
 
 
 def _unquoted(text: str) -> str:

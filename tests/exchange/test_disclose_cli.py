@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import tarfile
 from io import BytesIO
@@ -103,7 +104,7 @@ def test_seal_dry_run_disclose_approve(desk: Desk) -> None:
     assert not list((desk.case / "packages").iterdir())
     with pytest.raises(ForensicsError, match="asylum"):
         desk.disclose()
-    assert "A-1-D1: drafted" in desk.disclose("--protection-check", "nobody")
+    assert "A-1-D1: drafted" in desk.disclose("--protection-check", "nobody", "--lang", "en", "--lang", "id")
     with pytest.raises(ForensicsError, match="second person"):
         desk.approve("sari")
     assert "aye1@example.org" in desk.approve("wayan", "--dry-run")
@@ -130,8 +131,15 @@ def test_seal_dry_run_disclose_approve(desk: Desk) -> None:
     assert "Total document signed" in signed
     assert "CN=sari" in signed
     text = subprocess.run(["pdftotext", top / "data/report.pdf", "-"], capture_output=True, text=True, check=True).stdout
-    for word in ("aye1@example.org", "+6281234567892", "intelligence only", "TLP:AMBER+STRICT", "withheld: 6"):
+    for word in ("aye1@example.org", "+6281234567892", "intelligence only", "TLP:AMBER+STRICT"):
         assert word in text
+    assert re.search(r"Withheld\s+6\b", text)
+    signed = subprocess.run(["pdfsig", "-nocert", top / "data/report.id.pdf"], capture_output=True, text=True, check=True).stdout
+    assert "Signature is Valid" in signed
+    theirs = (top / "data/report.id.html").read_text()
+    assert '<html lang="id">' in theirs
+    assert "hanya sebagai informasi intelijen" in theirs
+    assert "aye1@example.org" in theirs
     for word in ("aye3@example.org", "+6281234567893", "note4"):
         assert word not in text
         assert word not in "".join(path.read_text(errors="replace") for path in top.rglob("*") if path.is_file() and path.suffix != ".pdf")

@@ -33,7 +33,7 @@ _ALLOWED = (
     (BODY, 256 * MIB),
     (re.compile(r"data/custody/checkpoints/[1-9][0-9]{0,15}\.json(\.p7s(\.tsr)?)?"), _SIGNATURE),
     (re.compile(r"data/disclosure\.json"), 64 * MIB),
-    (re.compile(r"data/report\.(html|pdf)|data/case\.jsonld"), 4096 * MIB),
+    (re.compile(r"data/report(\.[a-z]{2,3}(_[A-Za-z]{2,8})?)?\.(html|pdf)|data/case\.jsonld"), 4096 * MIB),
     (re.compile(r"data/verify\.txt"), MIB),
 )
 MOST = 500_000  # files in a package
