@@ -187,8 +187,8 @@ class L01System(Archive):
         if item.problem:
             notes.append(item.problem)
         sources = self._image.head.sources
-        if len(sources) > 1 and values.get("src", "") in sources:
-            notes.append(f"from {printable(sources[values['src']])}")
+        if len(sources) > 1 and (source := sources.get(values.get("src", ""))):
+            notes.append(f"from {source}")
         if deleted := self._time(values.get("dl")):
             notes.append(f"deleted at {deleted}")
         return Member(
@@ -204,7 +204,7 @@ class L01System(Archive):
     def _time(self, text: str | None) -> str | None:
         """Seconds since 1970 in UTC ("EnCase 5 and 6 file entry type indicators"); nothing and 0 are no time."""
         try:
-            return self._clock.text(int(text), 0) if text and len(text) < 16 and text.lstrip("-").isdecimal() else None
+            return self._clock.text(int(text), 0) if text and len(text) < 16 and text.isascii() and text.lstrip("-").isdecimal() else None
         except (OverflowError, ValueError):
             return None
 
@@ -228,7 +228,7 @@ def _name(values: dict[str, str], notes: list[str]) -> str:
         notes.append(f"its name has {len(name)} characters, of which the first {_NAME} are shown")
     if "/" in name:
         notes.append("its name holds a slash")
-    return l01_tree.name_of(name[:_NAME])
+    return name[:_NAME]
 
 
 def _item(path: str, values: dict[str, str], flags: int) -> _Item:

@@ -18,7 +18,7 @@ from forensics.errors import Corrupt
 from forensics.evidence.damage import DamageNotes
 from forensics.evidence.ewf_sections import Section, walk_v1, walk_v2
 from forensics.evidence.files import Files
-from forensics.location import decode
+from forensics.location import decode, printable
 
 SINGLE_FILES = 0x20  # version 2, "Section types"
 _HEADER = 48
@@ -113,7 +113,7 @@ def _named(values: dict[str, str]) -> str:
     """A source or subject in words, out of those columns that have a value ("Source type indicators", "Subject type indicators")."""
     words = [values[key] for key in ("n", "mfr", "mo", "loc", "co") if values.get(key)]
     words += [f"{name} {values[key]}" for key, name in (("ev", "evidence number"), ("se", "serial number")) if values.get(key)]
-    return (", ".join(words) or f"number {values.get('id', '?')}")[:_SAID]
+    return printable(", ".join(words) or f"number {values.get('id', '?')}")[:_SAID]
 
 
 def records(files: Files, tree: Tree) -> Iterator[Record | Problem]:
@@ -191,13 +191,16 @@ def _record(category: str, depth: int, names: list[str], line: str, counted: boo
 
 
 def _lines(files: Files, tree: Tree, digest: "hashlib._Hash") -> Iterator[str]:
-    """The lines of the text, without what ends them. Names need not be UTF-16: an unpaired surrogate is a letter to Windows."""
+    """The lines of the text, without what ends them.
+
+    Names need not be UTF-16: an unpaired surrogate, which is a letter to Windows, stands as the bytes that it would be in UTF-8.
+    """
     decoder = codecs.getincrementaldecoder("utf-16-le")("surrogatepass")
     rest = ""
     for offset in range(0, tree.size, _PIECE):
         data = files.read(tree.segment, tree.start + offset, min(_PIECE, tree.size - offset))
         digest.update(data)
-        text = rest + decoder.decode(data)
+        text = rest + decode(decoder.decode(data).encode("utf-8", "surrogatepass"))
         if not offset:
             text = text.removeprefix("\ufeff")
         *whole, rest = text.split("\n")
@@ -213,8 +216,3 @@ def number(text: str, base: int = 10) -> int | None:
     """A whole number that is not negative; `None` for anything else."""
     digits = r"[0-9]{1,19}" if base == 10 else r"[0-9A-Fa-f]{1,15}"
     return int(text, base) if re.fullmatch(digits, text) else None
-
-
-def name_of(text: str) -> str:
-    """A name with its unpaired surrogates as the bytes that they are in UTF-8, from which they can be had back."""
-    return decode(text.encode("utf-8", "surrogatepass"))

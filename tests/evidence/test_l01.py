@@ -185,10 +185,10 @@ def test_deleted_files_links_and_streams_say_so(tmp_path: Path) -> None:
 
 
 def test_the_sources_of_the_acquisition_are_named(tmp_path: Path) -> None:
-    sources = [{"n": "Laptop", "id": "1", "ev": "7-1"}, {"n": "Stick", "id": "2", "ev": "7-2"}]
+    sources = [{"n": "Laptop", "id": "1", "ev": "7-1"}, {"n": "Stick", "id": "2", "ev": "7-2"}, {"n": "\ud800", "id": "3"}]
     opened = open_exhibit("1", write(tmp_path, Evidence([File("a", b"1", values={"src": "2"})], sources=sources)))
     assert opened.image is not None
-    assert opened.image.metadata["sources"] == "Laptop, evidence number 7-1; Stick, evidence number 7-2"
+    assert opened.image.metadata["sources"] == r"Laptop, evidence number 7-1; Stick, evidence number 7-2; \xed\xa0\x80"
     assert walked(opened)[0]["/C/a"].note == "from Stick, evidence number 7-2"
 
 
@@ -261,7 +261,8 @@ def test_a_list_that_is_cut_short_shows_what_it_has(tmp_path: Path) -> None:
     whole = {name: WANTED[name] for name in ("/C/a.txt", "/C/empty", "/C/deep/noise.bin", "/C/deep/zeros", "/C/deep/ĳ 名.txt")}
     assert found == whole | {"/C/NoName": b"\7"}
     entries, _ = walked(open_exhibit("1", path))
-    assert entries["/C/NoName"].note == "its line in the list of files has 16 values for 33 columns; it has no name; 1 of its 5000 bytes are stored"
+    note = "its line in the list of files has 16 values for 33 columns; it has no name; 1 of its 5000 bytes are stored"
+    assert entries["/C/NoName"].note == note
     assert any("cut short" in message for message in messages)
     assert any("counts 1 entries more than follow" in message for message in messages)
 
@@ -311,6 +312,7 @@ def test_content_beyond_the_medium_is_corrupt_and_names_its_file(tmp_path: Path)
         File("ends beyond", b"x", values={"ls": str(1 << 40), "be": f"1 0 {1 << 40:x}"}),
         File("nowhere", b"x", values={"be": ""}),
         File("senseless", b"x", values={"be": "3 zz 1"}),
+        File("half a letter", b"x", values={"be": "1 \ud800 1"}),
         File("copy of nothing", b"x", values={"ls": "8", "opr": str(SPARSE), "du": "99999999"}),
         File("endless", b"x", values={"ls": str((1 << 63) - 1)}),
     ]
