@@ -11,6 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from l01_made import CHUNK, ENCASE_5, ENCASE_7, Evidence, File
 
+from forensics import case as cases
+from forensics import index
+from forensics.engine import run
 from forensics.engine.measure import faults as measured_faults
 from forensics.errors import Corrupt, EvidenceError, Locked
 from forensics.evidence import limits
@@ -18,7 +21,7 @@ from forensics.evidence.ewf import segment_number
 from forensics.evidence.image import measure, open_image
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.location import Location
-from forensics.model import Digests, Entry, Fault, Measured
+from forensics.model import CaseInfo, Digests, Entry, Exhibit, Fault, Measured
 
 NOISE = random.Random(4).randbytes(100_000)
 TIMES = {"cr": "1709209400", "ac": "1709209500", "wr": "1709209600", "mo": "1709209700", "dl": "0"}
@@ -167,6 +170,19 @@ def test_a_file_that_is_not_what_was_acquired_is_named(tmp_path: Path) -> None:
     assert stream.read(0, 3) == b"new"
     said = stream.mismatch(Digests(sha256="", md5=hashlib.md5(b"new").hexdigest()))  # type: ignore[attr-defined]
     assert hashlib.md5(b"old").hexdigest() in said
+
+
+def test_an_examination_names_such_a_file_and_examines_it_all_the_same(tmp_path: Path) -> None:
+    changed = File("changed", b"write to someone@example.org", values={"ha": hashlib.md5(b"old").hexdigest()})
+    path = write(tmp_path, Evidence([File("a.txt", b"text of a"), changed]))
+    case = cases.create(tmp_path / "case", CaseInfo(case_id="T"))
+    case.add_exhibit(Exhibit(exhibit_id="1", image=str(path), image_format="as found"), None)
+    with case.lock():
+        run.examine(case, case.exhibits(), run.Options(children=1, plugins=("features",)), lambda now: None)
+    with index.open_index(tmp_path / "case" / "index.db") as held:
+        faults = [(Location.parse(fault.location).path, fault.kind) for fault in held.faults() if "l01" in fault.location]
+        assert faults == [("/C/changed", "damaged")]
+        assert [Location.parse(record.location).path for record in held.records()] == ["/C/changed"]
 
 
 def test_deleted_files_links_and_streams_say_so(tmp_path: Path) -> None:
