@@ -113,7 +113,7 @@ def _headers(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
     """The header fields from `begin`, and where the body begins. Raises LimitExceeded."""
     message = Message()
     stream.seek(begin)
-    at, field = begin, b""
+    at, field = begin, bytearray()  # added to in place: a field may have as many lines as there is room for
     while at < end:
         line = stream.readline(min(MAX_LINE, end - at))
         at += len(line)
@@ -123,20 +123,20 @@ def _headers(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
             field += b" " + line.strip()
             continue
         _put(message, field)
-        field = line.strip()
+        field = bytearray(line.strip())
         if not field:
             break
         if not _FIELD.match(line):  # no header: the body begins without an empty line
             at -= len(line)
-            field = b""
+            field.clear()
             break
     _put(message, field)
     return message, at
 
 
-def _put(message: Message, field: bytes) -> None:
+def _put(message: Message, field: bytearray) -> None:
     name, colon, value = field.partition(b":")
-    if colon and len(message.keys()) < 2000:
+    if colon and len(message) < 2000:
         message[name.strip().decode("ascii", "backslashreplace")] = value.strip().decode("utf-8", "backslashreplace")
 
 
