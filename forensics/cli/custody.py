@@ -144,9 +144,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
         stated = log.read_counterpart(path, trusted)
         problems += [stated.problem] if stated.problem else []
         notices += [stated.notice] if stated.notice else []
-        differing = [seq for seq, digest in stated.heads.items() if heads.get(seq, digest) != digest]
-        problems += [f"{path.name}: says of line {seq} another digest than the file before it" for seq in differing]
-        heads |= stated.heads
+        problems += log.differences(case.folder, stated, path.name)
     proof = prove(case, heads=heads, trust=trusted)
     problems += proof.problems
     notices += proof.notices

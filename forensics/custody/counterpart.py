@@ -1,5 +1,6 @@
 """What somebody else holds of the log: a receipt, the log of a package, a checkpoint. It shows a cut tail and a rewriting."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec import Struct
 
 from forensics.custody.checkpoints import LARGEST, judge
 from forensics.custody.line import LINE_LIMIT, ORIGIN, SHA256, try_decode
+from forensics.custody.reading import raw_lines
 from forensics.custody.signatures import signers
 from forensics.digest import sha256
 from forensics.errors import SignatureInvalid, UsageError
@@ -16,12 +18,16 @@ _LARGEST_LOG = 1 << 30
 
 
 class Counterpart(Struct, frozen=True):
-    """Digests of lines by number, as a file states them; what that file is; and what is wrong with it or not proved of it."""
+    """Digests of lines by number, as a file states them; what that file is; and what is wrong with it or not proved of it.
+
+    `first` is the digest of the first line of the log that it speaks of; `None` where it does not say.
+    """
 
     heads: dict[int, str]
     what: str
     problem: str | None = None
     notice: str | None = None
+    first: str | None = None
 
 
 class _Head(Struct, frozen=True):
@@ -55,7 +61,7 @@ def read_counterpart(path: Path, trust: Trust | None) -> Counterpart:
         found = judge(path, trust)
         if found.checkpoint is None:
             return Counterpart({}, "checkpoint", problem=f"{path.name}: {found.problem}")
-        return Counterpart({found.checkpoint.seq: found.checkpoint.head}, "checkpoint")
+        return Counterpart({found.checkpoint.seq: found.checkpoint.head}, "checkpoint", first=found.checkpoint.log)
     try:
         stated = msgspec.json.decode(data, type=_Stated)
     except (ValueError, RecursionError) as error:
@@ -65,6 +71,20 @@ def read_counterpart(path: Path, trust: Trust | None) -> Counterpart:
         raise _none(path)
     problem, notice = _signature(path, data, trust)
     return Counterpart({held.seq: held.head}, "statement", problem, notice)
+
+
+def differences(folder: Path, stated: Counterpart, name: str) -> Iterator[str]:
+    """What the log of a case has otherwise than the file `name` states. A file of another log says nothing of this one."""
+    digests = {number: sha256(raw) for number, raw in raw_lines(folder) if number == 1 or number in stated.heads}
+    if stated.first is not None and digests.get(1) != stated.first:
+        yield f"{name}: speaks of a log that begins otherwise: it is of another case, or this log was written anew from its first line"
+        return
+    doubt = "" if stated.first else "; or it is not about this case: compare the number of the disclosure in it"
+    for number, digest in stated.heads.items():
+        if number not in digests:
+            yield f"{name}: states line {number} of the log, which is not there: the log was cut{doubt}"
+        elif digests[number] != digest:
+            yield f"{name}: states another line {number} than the log has: it or a line before it was rewritten{doubt}"
 
 
 def _signature(path: Path, data: bytes, trust: Trust | None) -> tuple[str | None, str | None]:
@@ -89,12 +109,12 @@ def _of_log(path: Path) -> Counterpart:
         while raw := file.readline(LINE_LIMIT + 1):
             line = try_decode(raw)
             if line is None or not raw.endswith(b"\n") or line.prev != before or line.seq != len(heads) + 1:
-                return Counterpart(
-                    heads, "log", problem=f"{path.name}, line {len(heads) + 1}: does not follow the line before it in that copy"
-                )
+                problem = f"{path.name}, line {len(heads) + 1}: does not follow the line before it in that copy"
+                return Counterpart(heads, "log", problem=problem, first=heads.get(1))
             before = sha256(raw)
             heads[line.seq] = before
-    return Counterpart(heads, "log", notice=f"{path.name}: is a copy without a signature; whose it is, is not proved here")
+    notice = f"{path.name}: is a copy without a signature; whose it is, is not proved here"
+    return Counterpart(heads, "log", notice=notice, first=heads.get(1))
 
 
 def _none(path: Path) -> UsageError:

@@ -164,6 +164,8 @@ def test_tail_cut_with_its_checkpoints_shows_against_a_counterpart_alone(
         stated = custody.read_counterpart(theirs / name, None)
         assert stated.problem is None
         assert any(problem.endswith("the log was cut") for problem in custody.verify(log, heads=stated.heads)), name
+        assert all("the log was cut" in problem for problem in custody.differences(log, stated, name))
+        assert list(custody.differences(log, stated, name))
 
 
 def test_rewriting_shows_against_a_partners_copy(log: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -173,6 +175,21 @@ def test_rewriting_shows_against_a_partners_copy(log: Path, tmp_path_factory: py
     assert custody.verify(log) == []
     heads = custody.read_counterpart(theirs, None).heads
     assert [problem[:23] for problem in custody.verify(log, heads=heads)] == ["custody.jsonl, line 2: ", "custody.jsonl, line 3: "]
+    told = list(custody.differences(log, custody.read_counterpart(theirs, None), "theirs"))
+    assert [problem[:27] for problem in told] == ["theirs: states another line", "theirs: states another line"]
+
+
+def test_log_and_checkpoint_of_another_case_are_said_to_be_of_another(
+    log: Path, tmp_path_factory: pytest.TempPathFactory, giver: Identity
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    for number in range(1, 6):
+        custody.append(other, "verified", object=f"2027-{number}", body={}, at=AT)
+    signed(other, giver)
+    for path in (other / LOG, other / "custody" / "checkpoints" / "5.json"):
+        (problem,) = custody.differences(log, custody.read_counterpart(path, None), path.name)
+        assert "of another case" in problem
+        assert "cut" not in problem
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff\n", b'{"seq":1,"head":"x"}', b"[" * 100_000])

@@ -10,6 +10,7 @@ import rfc3161_client
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from forensics import custody
 from forensics.errors import SignatureInvalid, SigningError
 from forensics.signing import Reason, StampingAuthority, Trust, sign, stamp, stamping, verify, verify_stamp
 from forensics.signing.stamp import accept
@@ -182,3 +183,29 @@ def test_a_changed_certificate_is_seen_though_asn1crypto_would_write_it_as_it_wa
     assert refused(b"x", answer, Trust(), now=clock) == Reason.UNPINNED
     changed = answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1 :]
     assert refused(b"x", changed, Trust(), now=clock) in (Reason.CERTIFICATES, Reason.STRUCTURE)
+
+
+def test_a_checkpoint_of_the_custody_log_carries_a_stamp_that_must_hold(tmp_path, ecdsa_tsa, thailand, anan):
+    log = tmp_path / "log"
+    log.mkdir()
+    custody.append(log, "created", object="A-1", body={}, at=datetime.now(UTC))
+    before = datetime.now(UTC).replace(microsecond=0)
+    made = custody.checkpoint(log, "transfer", anan, at=datetime.now(UTC), stamping=ecdsa_tsa.authority)
+    trust = Trust((*thailand.trust().roots, *ecdsa_tsa.trust.roots))
+    (found,) = custody.judged(log, trust)
+    assert found.problem is None
+    assert found.checkpoint == made
+    assert before <= found.stamped <= datetime.now(UTC)
+    assert custody.verify(log, trust=trust) == []
+    stamp_file = log / "custody" / "checkpoints" / "1.json.p7s.tsr"
+    whole = stamp_file.read_bytes()
+    read = rfc3161_client.decode_timestamp_response(whole)
+    assert found.stamped == read.tst_info.gen_time
+
+    stamp_file.write_bytes(stamp(b"another signature", ecdsa_tsa.authority))
+    assert any("its signature does not hold" in problem for problem in custody.verify(log, trust=trust))
+    stamp_file.write_bytes(whole[:-1])
+    assert custody.verify(log, trust=trust) != []
+    stamp_file.write_bytes(whole)
+    assert custody.verify(log, trust=trust) == []
+    assert custody.verify(log, trust=thailand.trust()) != []  # who does not trust the authority that stamped
