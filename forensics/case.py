@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +27,9 @@ from forensics.errors import CaseError, CaseLocked, CustodyBroken, UsageError
 from forensics.location import escape
 from forensics.model import CaseInfo, Exhibit, Scope, Value
 from forensics.settings import Settings
-from forensics.signing.trust import Trust
+
+if TYPE_CHECKING:
+    from forensics.signing.trust import Trust
 
 SETTINGS = "case.toml"
 FOLDERS = ("runs", "seals", "extracted", "reports", "packages")
@@ -388,7 +391,7 @@ def check(case: Case, *, heads: Mapping[int, str] | None = None) -> list[str]:
     return list(prove(case, heads=heads).problems)
 
 
-def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: Trust | None = None) -> custody.Proof:
+def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: "Trust | None" = None) -> "custody.Proof":
     """What in the case is not what its custody log vouches for, and what could not be proved of the log.
 
     Compared are the log (with `heads` and `trust`, see `custody.proved`) and its bodies, none of which is withheld from one's own case;

@@ -26,9 +26,9 @@ from cryptography.x509.oid import NameOID
 from forensics import case as cases
 from forensics import custody
 from forensics.engine import alike, delivery, host, reach, wire
-from forensics.engine.child import Task
 from forensics.engine.crew import Job
 from forensics.engine.setup import Limits, Setup
+from forensics.engine.task import Task
 from forensics.errors import EngineError, UsageError
 from forensics.model import Exhibit
 

@@ -19,8 +19,8 @@ import pytest
 from forensics import case as cases
 from forensics import index, segment
 from forensics.engine import crew, landlock, plan, run
-from forensics.engine.child import Task
 from forensics.engine.setup import IDLE, NO_ENTRY, READING, Limits
+from forensics.engine.task import Task
 from forensics.errors import EngineError
 from forensics.location import Location
 from forensics.model import CaseInfo, Entry, Examined, Exhibit, Fault, PluginOutcome, Record

@@ -12,10 +12,10 @@ from forensics import case as cases
 from forensics import custody, index, segment
 from forensics.case import Case
 from forensics.engine import run
-from forensics.engine.earlier import Before
 from forensics.engine.keep import Keeper
 from forensics.engine.plan import units
 from forensics.engine.setup import Status
+from forensics.engine.task import Before
 from forensics.engine.worker import Done, Examiner
 from forensics.engine.workshop import Tool, Tools, equip
 from forensics.evidence.layers import open_exhibit

@@ -19,7 +19,7 @@ from forensics.digest import sha256_file
 from forensics.engine import reach, run, scope
 from forensics.engine.mortal import end_with_parent
 from forensics.errors import UsageError
-from forensics.evidence.unallocated import Space
+from forensics.evidence.space import Space
 from forensics.location import escape
 from forensics.model import AttachmentRef, Exhibit, Scope
 from forensics.report.template import PDF

@@ -9,7 +9,7 @@ import click
 
 from forensics.cli.console import json_option, say, table
 from forensics.engine import run
-from forensics.engine.child import Described
+from forensics.engine.task import Described
 from forensics.errors import UsageError
 
 _PLUGIN = '''"""What {name} finds."""

@@ -14,6 +14,7 @@ from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
 from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
 from forensics.engine import extraction, run
+from forensics.engine.task import Wanted
 from forensics.errors import CaseError, UsageError
 from forensics.export import csv
 from forensics.glob import matches
@@ -170,7 +171,7 @@ def extract(location: str, folder: Path, keys: tuple[str, ...], passwords: Path 
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already; name another file")
     options = run.Options(plugin_options=with_passwords(case.plugin_options, passwords), keys=keys_of(keys))
-    digest, size = run.extract(case, extraction.Wanted(outermost.entry, through), options)
+    digest, size = run.extract(case, Wanted(outermost.entry, through), options)
     if digest != entry.digests.sha256:
         raise CaseError(f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256})")
     target = case.extracted / digest[:2] / digest

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from forensics.engine.child import Described
+from forensics.engine.task import Described
 from forensics.errors import EvidenceError
 from forensics.evidence.ewf import segment_number
 from forensics.evidence.naming import raw_set, siblings

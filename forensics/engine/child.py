@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import stat
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,74 +18,30 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from forensics import segment
 from forensics.engine import analysis, extraction, measure, plan, sandbox
-from forensics.engine.earlier import Before
 from forensics.engine.keep import Keeper
 from forensics.engine.mortal import end_with_parent
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
 from forensics.engine.setup import decode as decode_setup
-from forensics.engine.worker import Death, Examiner
+from forensics.engine.task import DONE, Described, OpenedInfo, Task, Wanted
+from forensics.engine.worker import Examiner
 from forensics.engine.workshop import Tool, Tools, equip
 from forensics.errors import EvidenceError, ForensicsError
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.evidence.unallocated import stated
 from forensics.filetype import mime_of
-from forensics.model import Digests, Entry, Fault, PluginInfo
+from forensics.model import Digests, Entry, Fault
 
 FLUSH_BYTES = 256 << 10
 FLUSH_SECONDS = 0.5
 SIGN = 256  # entries of a walk between two signs of life
 FEW = 64  # entries that are kept back while a walk is done again that ended its child
-DONE = struct.Struct("<qqq")  # entries, files inside the next entry, bytes
 
 
 class Gone(EvidenceError):
     """The exhibit's image is not there any more, or is another one than was opened: the run ends, and can go on when it is back."""
-
-
-class Described(Struct, frozen=True):
-    """Answer to ``describe``: the plugins as this run would use them; `sandbox` is which bounds the child is held in."""
-
-    plugins: tuple[PluginInfo, ...]
-    faults: tuple[Fault, ...]
-    sandbox: str = ""
-
-
-class OpenedInfo(Struct, frozen=True):
-    """Answer to ``open``: how many file systems an exhibit has, whether it is an image, the bytes of each of the image's files, and of the
-    decoded medium (0: a folder, of which nobody knows before it is read); and how many of them no file has, as far as that is known."""
-
-    file_systems: int
-    is_image: bool
-    format: str
-    sizes: tuple[int, ...] = ()
-    size: int = 0
-    unallocated: int = 0
-
-
-class Task(Struct, frozen=True, omit_defaults=True):
-    """What a child is to do.
-
-    `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1 where a walk is done again;
-    `skip` how many files inside that entry are done; `again` is set where a child died of the unit before. `sizes` are the bytes of the
-    files of each exhibit's image, as they were when it was first opened. `before` is what an earlier run says of the unit.
-    """
-
-    what: str
-    exhibit: str = ""
-    file_system: int = 0
-    phase: str = ""
-    start: int = 0
-    skip: int = 0
-    again: bool = False
-    deaths: tuple[Death, ...] = ()
-    unit: msgspec.Raw = msgspec.Raw(b"null")
-    sizes: dict[str, tuple[int, ...]] = {}
-    wanted: extraction.Wanted | None = None
-    before: Before | None = None
 
 
 _task = msgspec.json.Decoder(Task).decode
@@ -198,7 +153,7 @@ class _Service:
             for item in plan.units(task.exhibit, task.file_system, walk, FEW if task.start else plan.WINDOW):
                 yield (b"L", DONE.pack(0, 0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
 
-    def _extracted(self, exhibit: str, wanted: extraction.Wanted) -> tuple[str, int]:
+    def _extracted(self, exhibit: str, wanted: Wanted) -> tuple[str, int]:
         """Put a file's content among the attachments, under its digest."""
         held = self._folder / "attachments" / ".extracted"
         tools, _ = self._equip()

@@ -11,10 +11,9 @@ import msgspec
 from forensics import segment
 from forensics.digest import sha256_file
 from forensics.engine import plan
-from forensics.engine.child import DONE, Task
 from forensics.engine.setup import IDLE, NO_ENTRY, Limits, Setup
 from forensics.engine.supervisor import LOOK, Child
-from forensics.engine.worker import Death
+from forensics.engine.task import DONE, Death, Task
 from forensics.errors import EngineError, EvidenceError
 from forensics.location import escape
 from forensics.model import Entry, Examined, Fault

@@ -7,8 +7,8 @@ from pathlib import Path
 import zstandard
 
 from forensics.digest import sha256
-from forensics.engine.child import DONE
 from forensics.engine.crew import Job
+from forensics.engine.task import DONE
 from forensics.engine.wire import Answer
 from forensics.errors import EngineError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from forensics.evidence.unallocated import Space
+from forensics.evidence.space import Space
 from forensics.model import Value
 
 # Bytes a second of one process: CPU time over 32 MiB of documents, pictures, databases and logs in turn, on a machine of two cores. Zeros

@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from msgspec import Struct
-
 from forensics.engine import content as contents
 from forensics.engine.guard import Failure, guarded
+from forensics.engine.task import Wanted
 from forensics.engine.unpack import in_container
 from forensics.engine.workshop import Tool
 from forensics.errors import EngineError, EvidenceError
@@ -15,15 +14,7 @@ from forensics.evidence.layers import Opened
 from forensics.evidence.unallocated import CONTINUED, UnallocatedSpace
 from forensics.filetype import mime_of
 from forensics.location import Layer, Location, printable
-from forensics.model import Entry
 from forensics.plugin import File, Member
-
-
-class Wanted(Struct, frozen=True):
-    """What to extract: the entry in a file system that it is or lies in, and through which containers, each with a member's number."""
-
-    base: Entry
-    through: tuple[tuple[str, int], ...] = ()
 
 
 def path_to(location: Location, containers: frozenset[str]) -> tuple[Location, tuple[tuple[str, int], ...]]:

@@ -22,9 +22,9 @@ import zstandard
 
 from forensics.discovery import VARIABLE
 from forensics.engine import alike, run, wire
-from forensics.engine.child import Described, Task
 from forensics.engine.crew import Crew, Job
 from forensics.engine.delivery import store
+from forensics.engine.task import Described, Task
 from forensics.errors import ForensicsError
 
 IDLE = 900.0  # seconds without a unit after which the run is taken to be over

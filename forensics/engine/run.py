@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -19,21 +20,22 @@ from forensics import __version__, custody, index, segment
 from forensics.case import Case
 from forensics.digest import identity, sha256_file
 from forensics.discovery import VARIABLE
-from forensics.engine import alike, earlier, estimate, plan, wire
-from forensics.engine.child import Described, OpenedInfo, Task
-from forensics.engine.cluster import Cluster
+from forensics.engine import earlier, estimate, plan
 from forensics.engine.crew import Crew, Job
-from forensics.engine.earlier import Before, Earlier
-from forensics.engine.extraction import Wanted
+from forensics.engine.earlier import Earlier
 from forensics.engine.item import entry_of
 from forensics.engine.reach import Where, open_air
 from forensics.engine.setup import READING, Limits, Setup
+from forensics.engine.task import Before, Described, OpenedInfo, Task, Wanted
 from forensics.errors import CaseError, EvidenceError, UsageError
 from forensics.evidence.keys import NAMES, Keys
-from forensics.evidence.unallocated import Space
+from forensics.evidence.space import Space
 from forensics.filetype import libmagic_version
 from forensics.location import Location, escape
 from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
+
+if TYPE_CHECKING:
+    from forensics.engine.cluster import Cluster
 
 LIBRARIES = (
     "pytsk3", "deflate", "python-magic", "yara-python", "yara-x", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
@@ -152,12 +154,15 @@ def _warn(described: Described, notice: Callable[[str], None]) -> None:
 
 def _cluster(
     case: Case, images: dict[str, str], options: Options, described: Described, spool: Path, notice: Callable[[str], None]
-) -> contextlib.AbstractContextManager[Cluster | None]:
+) -> contextlib.AbstractContextManager["Cluster | None"]:
     """The workers of the cluster that `options` name, each compared with this machine; `None` where they name none."""
     if options.cluster is None:
         return contextlib.nullcontext()
     if options.keys.keys and open_air(options.cluster):
         raise UsageError("keys would cross the network in the clear; name a scheduler with --cluster tls://... and --cluster-tls")
+    from forensics.engine import alike, wire  # here, because who examines on one machine need not wait for them
+    from forensics.engine.cluster import Cluster
+
     told = wire.told(_setup(images, options, spool), options.limits, case.extracted, os.environ.get(VARIABLE, ""))
     return Cluster(options.cluster, told, alike.likeness(described, images, tool_digest(), libraries()), notice)
 
@@ -334,7 +339,7 @@ class _Run:
         clock: Callable[[], datetime],
         faults: tuple[Fault, ...],
         resumed: bool,
-        cluster: Cluster | None,
+        cluster: "Cluster | None",
         held: dict[str, Earlier],
         notice: Callable[[str], None],
     ) -> None:

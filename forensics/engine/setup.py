@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics.evidence.keys import Keys
-from forensics.evidence.unallocated import Space
+from forensics.evidence.space import Space
 from forensics.model import Scope, Value
 
 NO_ENTRY = -1  # the place of what is outside any file in `Status.entry`: opening, measuring, walking

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from forensics.engine import PRELOADED, child
+from forensics.engine import PRELOADED, door
 from forensics.engine.setup import BROKEN, IDLE, PREPARING, Limits, Setup, Status, encode
+from forensics.engine.task import Task
 
 LOOK = 0.1  # seconds between looks at a child's time and memory
 GRACE = 5.0  # seconds in which a child that is ended, or closed its pipe, must be gone
@@ -31,7 +32,7 @@ class Child:
         self.status = Status(self._path, create=True)
         ours, theirs = context.Pipe()
         self.connection: Connection = ours
-        self._process = context.Process(target=child.main, args=(theirs, encode(setup), str(self._path), number), daemon=True)
+        self._process = context.Process(target=door.enter, args=(theirs, encode(setup), str(self._path), number), daemon=True)
         self._process.start()
         theirs.close()
         self.ended = self._process.sentinel  # ready when the process is gone, though something that it forked holds its pipe open
@@ -45,7 +46,7 @@ class Child:
         self._by_limit = False
         self._killed: float | None = None
 
-    def give(self, task: child.Task) -> None:
+    def give(self, task: Task) -> None:
         """Hand over a task. A child that is dead already is found so at the next `receive`."""
         with contextlib.suppress(OSError):
             self.connection.send_bytes(msgspec.json.encode(task))

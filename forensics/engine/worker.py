@@ -9,13 +9,15 @@ from msgspec import Struct
 from forensics import segment
 from forensics.digest import identity
 from forensics.engine import content as contents
-from forensics.engine import earlier, unpack
+from forensics.engine import before as earlier
+from forensics.engine import unpack
 from forensics.engine.guard import Failure, guarded, kind_of
 from forensics.engine.item import Item, place
 from forensics.engine.keep import Keeper, keep
 from forensics.engine.plan import Unit
 from forensics.engine.scope import outside, outside_kinds
 from forensics.engine.setup import READING, Status
+from forensics.engine.task import Before, Death
 from forensics.engine.workshop import SPACE, Tool, Tools, offered_as
 from forensics.errors import EvidenceError
 from forensics.evidence import limits
@@ -37,15 +39,6 @@ class Verdict(Struct, frozen=True):
     reason: str | None
     findings: int
     failure: Failure | None
-
-
-class Death(Struct, frozen=True):
-    """Why the pair of a file (its place, see `item.place`) and a plugin ended its child twice, and is not tried again."""
-
-    entry: int
-    plugin: int
-    message: str
-    limit: bool
 
 
 class Done(Struct, frozen=True):
@@ -85,7 +78,7 @@ class Examiner:
         start: int,
         skip: int,
         deaths: dict[tuple[int, int], Death],
-        before: earlier.Before | None = None,
+        before: Before | None = None,
     ) -> Iterator[Done]:
         """The entries from number `start` on, without the lines of the first `skip` files inside that one. Raises OSError (disk full).
 

@@ -24,6 +24,7 @@ from forensics.evidence.l01 import L01Image
 from forensics.evidence.locked import bitlocker_volume, luks_volume
 from forensics.evidence.search import Search, Volume, raise_storage, read_volume
 from forensics.evidence.slack import SlackSpace
+from forensics.evidence.space import Space
 from forensics.evidence.tsk import (
     Medium,
     Partition,
@@ -34,7 +35,7 @@ from forensics.evidence.tsk import (
     open_volume_system,
 )
 from forensics.evidence.tsk_constants import SCHEME_NAMES
-from forensics.evidence.unallocated import Space, UnallocatedSpace
+from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.filetype import UNKNOWN, mime_of
 from forensics.location import Layer, Location
 from forensics.model import Fault, LayerInfo

@@ -7,11 +7,10 @@ never joined.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from msgspec import Struct
-
 from forensics.errors import Corrupt, EvidenceError, Unsupported
 from forensics.evidence import free_blocks
 from forensics.evidence.libyal import Source
+from forensics.evidence.space import KIND
 from forensics.evidence.tsk import TskFileSystem
 from forensics.location import Layer, Location
 from forensics.model import Entry, Fault, FaultKind, LayerInfo
@@ -19,17 +18,8 @@ from forensics.model import Entry, Fault, FaultKind, LayerInfo
 PIECE = 256 << 20  # bytes of one entry
 NEXT = 64 << 20  # bytes that are looked at beyond its end
 CONTINUED = "-continued"
-KIND = "unallocated-space"  # of a layer that says how much there is in a file system
 NOT_ASKED = "not asked for: unallocated space is examined with --unallocated or --carve"
 SHADOWED = "the space of a shadow copy is that of its volume"
-
-
-class Space(Struct, frozen=True):
-    """What is examined beside files: unallocated space, slack of allocated files; whether files are carved out of the first."""
-
-    unallocated: bool = False
-    slack: bool = False
-    carve: bool = False
 
 
 class UnallocatedSpace:

@@ -11,7 +11,7 @@ import msgspec
 from forensics import segment
 from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
-from forensics.evidence.unallocated import KIND
+from forensics.evidence.space import KIND
 from forensics.index.schema import INDEXES, LEVELS, SCHEMA, VERSION
 from forensics.location import escape
 from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured, PluginInfo, Record, Result, RunInfo, StoredFinding

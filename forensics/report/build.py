@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from forensics.digest import identity
-from forensics.evidence.unallocated import KIND
+from forensics.evidence.space import KIND
 from forensics.export.csv import aware
 from forensics.model import (
     AttachmentRef,

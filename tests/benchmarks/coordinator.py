@@ -26,9 +26,9 @@ import zstandard
 
 from forensics import index, segment
 from forensics.engine import alike, cluster, delivery, host, plan, reach, run, wire
-from forensics.engine.child import OpenedInfo, Task
 from forensics.engine.crew import Crew, Job
 from forensics.engine.setup import Limits, Setup
+from forensics.engine.task import OpenedInfo, Task
 from forensics.evidence.layers import open_exhibit
 from forensics.model import Digests, Entry, Examined, PluginInfo, PluginOutcome, Result, RunInfo, StoredFinding, Times
 

@@ -18,8 +18,9 @@ from forensics.errors import Corrupt
 from forensics.evidence import free_blocks, unallocated
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.evidence.slack import SlackSpace, pieces
+from forensics.evidence.space import Space
 from forensics.evidence.tsk import TskFileSystem
-from forensics.evidence.unallocated import Space, UnallocatedSpace
+from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.location import Location
 from forensics.model import Entry, Fault
 

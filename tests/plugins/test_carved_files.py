@@ -24,7 +24,7 @@ from forensics import index
 from forensics.carving import content as contents
 from forensics.engine import run
 from forensics.errors import LimitExceeded
-from forensics.evidence.unallocated import Space
+from forensics.evidence.space import Space
 from forensics.location import Location
 from forensics.model import CaseInfo, Examined, Exhibit
 from forensics.testing import unpack
