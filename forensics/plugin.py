@@ -57,6 +57,7 @@ __all__ = [
     "Locator",
     "Locked",
     "Member",
+    "Neighbour",
     "Option",
     "Plugin",
     "Prepared",
@@ -99,6 +100,13 @@ class Content(Protocol):
     def path(self, name: str) -> Path: ...
 
 
+class Neighbour(Struct, frozen=True):
+    """A file that lies near another: its size in bytes, and its content as a seekable binary stream."""
+
+    size: int
+    open: Callable[[], BinaryIO]
+
+
 class File:
     """One file offered to a plugin. What a plugin did not declare in `needs` raises `Undeclared`."""
 
@@ -115,13 +123,14 @@ class File:
         times: Times = Times(),
         needs: Iterable[str] = NEEDS,
         companions: Callable[[str], "File | None"] = lambda suffix: None,
+        beside: Callable[[str], Neighbour | None] = lambda path: None,
     ) -> None:
         self.size = size
         self.mime = mime
         self.sha256 = sha256
         self._location, self._content, self._times = location, content, times
         self._allocated, self._deleted = allocated, deleted
-        self._needs, self._companions = frozenset(needs), companions
+        self._needs, self._companions, self._beside = frozenset(needs), companions, beside
 
     def _declared(self, need: str) -> None:
         if need not in self._needs:
@@ -162,6 +171,14 @@ class File:
         self._declared("companions")
         return self._companions(suffix)
 
+    def beside(self, path: str) -> Neighbour | None:
+        """The allocated file at `path` from this file's folder (``Manifest.plist``, ``../Manifest.db``), or `None`. Needs `location`.
+
+        It is for files that lie together as one thing, such as a backup. Files inside containers have none.
+        """
+        self._declared("location")
+        return self._beside(path)
+
     def open(self) -> BinaryIO:
         """The content as a seekable binary stream."""
         return self._content.open()
@@ -191,6 +208,7 @@ class Member(Struct, frozen=True, kw_only=True):
     times: Times = Times()
     kind: Literal["file", "directory", "link", "other"] = "file"
     target: str | None = None
+    companion: "Callable[[str], Member | None] | None" = None
 
 
 class Records(Protocol):

@@ -14,7 +14,7 @@ from forensics.errors import EvidenceError, InvalidPlugin, LimitExceeded
 from forensics.filetype import mime_of
 from forensics.location import Layer, Location
 from forensics.model import Finding, Times
-from forensics.plugin import NEEDS, File, Member, Plugin
+from forensics.plugin import NEEDS, File, Member, Neighbour, Plugin
 
 
 class _Held:
@@ -60,11 +60,15 @@ def file_of(
     times: Times = Times(),
     needs: Iterable[str] = NEEDS,
     companions: dict[str, bytes] | None = None,
+    around: dict[str, bytes] | None = None,
 ) -> File:
-    """A `File` of these bytes, or of the file at this path; the type as libmagic says it unless given; `companions` by suffix."""
+    """A `File` of these bytes, or of the file at this path; the type as libmagic says it unless given.
+
+    `companions` are by suffix; `around` is what `File.beside` finds, by path from the file's folder.
+    """
     data = content.read_bytes() if isinstance(content, Path) else content
     path = name or (content.name if isinstance(content, Path) else "file.bin")
-    beside = companions or {}
+    beside, near = companions or {}, around or {}
     return File(
         location=Location("test", (Layer("folder"),), path if path.startswith("/") else f"/{path}"),
         size=len(data),
@@ -76,6 +80,7 @@ def file_of(
         times=times,
         needs=needs,
         companions=lambda suffix: file_of(beside[suffix], name=f"{path}{suffix}") if suffix in beside else None,
+        beside=lambda path: Neighbour(len(near[path]), lambda: io.BytesIO(near[path])) if path in near else None,
     )
 
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from forensics.engine import content as contents
+from forensics.engine.around import neighbour
 from forensics.engine.guard import Failure, guarded
 from forensics.engine.task import Wanted
 from forensics.engine.unpack import in_container
@@ -31,7 +32,7 @@ def path_to(location: Location, containers: frozenset[str]) -> tuple[Location, t
 
 def extract(opened: Opened, tools: tuple[Tool, ...], wanted: Wanted, folder: Path, target: Path) -> tuple[str, int]:
     """Write the content to `target`; SHA-256 and bytes. Raises EvidenceError where it cannot be read, EngineError where it is not there."""
-    location = Location.parse(wanted.base.location)
+    location = base = Location.parse(wanted.base.location)
     layer = str(Location(location.exhibit, location.layers))
     system = next((each for each in opened.file_systems if each.info.location == layer), None)
     if system is None:
@@ -52,6 +53,7 @@ def extract(opened: Opened, tools: tuple[Tool, ...], wanted: Wanted, folder: Pat
             sha256=digests.sha256,
             content=content,
             companions=beside.get,
+            beside=(lambda path: neighbour(system, base, path)) if not depth else lambda path: None,
         )
         size, digests, _, content = _member(tool, inside, number, below)
         location = Location(location.exhibit, (*location.layers, Layer(plugin, location.inner)), "", str(number))

@@ -8,6 +8,7 @@ from forensics.engine.content import Content
 from forensics.evidence.filesystem import Stream
 from forensics.location import Location
 from forensics.model import Digests, Entry
+from forensics.plugin import Neighbour
 
 _ENTRY = (1 << 32) - 1
 
@@ -25,7 +26,8 @@ def entry_of(place: int) -> int:
 class Item(Struct, frozen=True, kw_only=True):
     """One file with its content read.
 
-    `depth` counts the containers around it; `beside` gives the file whose name is this one's plus a suffix.
+    `depth` counts the containers around it; `beside` gives the file whose name is this one's plus a suffix, `around` the one at a path from
+    its folder.
     """
 
     place: int
@@ -36,3 +38,4 @@ class Item(Struct, frozen=True, kw_only=True):
     head: bytes
     content: Content
     beside: Callable[[str], tuple[Location, Stream] | None]
+    around: Callable[[str], Neighbour | None] = lambda path: None

@@ -5,9 +5,11 @@ numbered as they come out, through all depths; as many as were completed before 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from forensics.engine import content as contents
+from forensics.engine.around import companion
 from forensics.engine.guard import Failure, guarded
 from forensics.engine.item import Item, place
 from forensics.evidence import limits
@@ -88,7 +90,7 @@ def read(
             digests=digests,
             head=head,
             content=content,
-            beside=lambda suffix: None,
+            beside=partial(companion, member, Location.parse(entry.location), folder),
         )
 
 

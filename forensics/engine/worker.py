@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from forensics import segment
 from forensics.digest import identity
-from forensics.engine import content as contents
 from forensics.engine import before as earlier
+from forensics.engine import content as contents
 from forensics.engine import unpack
+from forensics.engine.around import neighbour
 from forensics.engine.guard import Failure, guarded, kind_of
 from forensics.engine.item import Item, place
 from forensics.engine.keep import Keeper, keep
@@ -25,7 +26,7 @@ from forensics.evidence.layers import FileSystem, Stream
 from forensics.filetype import UNKNOWN, mime_of
 from forensics.location import Location, printable
 from forensics.model import Digests, Entry, Examined, Fault, Outcome, PluginOutcome, Result, Scope, StoredFinding, Times
-from forensics.plugin import File, Member
+from forensics.plugin import File, Member, Neighbour
 
 REMEMBERED = 100_000  # distinct contents whose outcomes a child keeps
 _NO_CONTENT = ("directory", "link", "other")
@@ -167,7 +168,8 @@ class Examiner:
         if getattr(stream, "mismatch", None) and (differs := stream.mismatch(digests)):  # type: ignore[attr-defined]
             yield Fault(location=entry.location, kind="damaged", message=differs)
         item = Item(
-            place=here, entry=entry, location=location, depth=0, digests=digests, head=head, content=content, beside=beside
+            place=here, entry=entry, location=location, depth=0, digests=digests, head=head, content=content, beside=beside,
+            around=lambda path: neighbour(file_system, location, path),
         )  # fmt: skip
         try:
             yield from self._examined(item, expansion)
@@ -235,6 +237,13 @@ class Examiner:
             return say("failed", "it ended the process that it ran in")
         self._status.publish(item.place, tool.number, entry.size)
         context, companions = self._context(tool, item)
+
+        def around(path: str) -> Neighbour | None:
+            found = item.around(path)
+            if found is not None:  # what lies around is worked on too
+                self._status.publish(item.place, tool.number, entry.size + found.size)
+            return found
+
         key = (plugin.name, digests.sha256, context)
         verdict = self._done.get(key)
         if verdict is None or plugin.kind == "container":
@@ -249,6 +258,7 @@ class Examiner:
                 times=entry.times,
                 needs=plugin.needs,
                 companions=companions.get,
+                beside=around,
             )
             verdict, findings = yield from self._run(tool, file, item, expansion)
             item.content.release()

@@ -33,6 +33,7 @@ ALLOWED = {
     "known_hash": {"forensics.plugin", "forensics.hashset"},
     "rule_match": {"forensics.plugin", "forensics.rules"},
     "carved_files": {"forensics.plugin", "forensics.carving"},
+    "itunes_backup": {"forensics.plugin", "forensics.itunes"},
 }
 MAY_RAISE = (Unsupported, Corrupt, LimitExceeded, Locked)
 LARGEST = 1 << 20  # bytes of a sample that is offered to every plugin
