@@ -174,6 +174,22 @@ def summary(folder: Path, as_json: bool) -> None:
     table(("what", "number"), rows)
 
 
+@review_group.command()
+@case_option
+@json_option
+def stale(folder: Path, as_json: bool) -> None:
+    """What was decided about records that the latest runs did not find; it is kept, and holds again where they are found again."""
+    case = opened(folder)
+    with index.open_index(case.index_path) as found:
+        decisions = review.stale(review.state(case), found)
+    if as_json:
+        for decision in decisions:
+            say(decision)
+        return
+    rows = [(each.record, each.status, each.category or "", each.by, each.at, each.note or "") for each in decisions]
+    table(("record", "status", "category", "by", "at", "note"), rows)
+
+
 @review_group.command(name="terms")
 @json_option
 def terms_command(as_json: bool) -> None:

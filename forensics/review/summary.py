@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct
 
 from forensics.index import Index
+from forensics.review.model import Decision
 from forensics.review.query import Query, select
 from forensics.review.state import Review
 from forensics.review.vocabulary import category_ids
@@ -56,3 +57,10 @@ def summary(review: Review, index: Index) -> Summary:
         linked=linked,
         stale=len(review.decisions) - held,
     )
+
+
+def stale(review: Review, index: Index) -> tuple[Decision, ...]:
+    """Decisions about records that the latest runs did not find, in the order in which they were made."""
+    here = {record.id for record in select(index, Query(""), review) if record.id in review.decisions}
+    gone = (decision for name, decision in review.decisions.items() if name not in here)
+    return tuple(sorted(gone, key=lambda decision: (decision.seq, decision.record)))

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from forensics import custody, index, review
 from forensics.case import Case, check, create, open_case
+from forensics.cli import cli
 from forensics.digest import identity
 from forensics.engine import run
 from forensics.errors import CustodyBroken, UsageError
@@ -178,11 +180,14 @@ def test_decisions_hold_for_the_same_records_of_another_run_and_are_counted_wher
         now = {record.id for record in found.records()}
         counted = review.summary(said, found)
         assert {record.id for record in review.select(found, "confirmed", said)} == now
+        assert {each.record for each in review.stale(said, found)} == set(before) - now
     assert now and now < set(before)
     assert counted.by_status == {"confirmed": len(now), "rejected": 0, "unreviewed": 0}
     assert counted.by_category == {"SOM-TRAVEL-HISTORY": len(now)}
     assert counted.stale == len(before) - len(now)
     assert said.status(next(id for id in before if id not in now)) == "confirmed"
+    shown = CliRunner().invoke(cli, ["review", "stale", "--case", str(folder), "--json"], catch_exceptions=False)
+    assert {json.loads(line)["record"] for line in shown.output.splitlines()} == set(before) - now
 
 
 # --- what a plugin proposes -------------------------------------------------------------------------------------------------
