@@ -6,6 +6,7 @@ COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdf
 
 DEMO ?= demo-case
 
+# Every file of tests stays in one process, since its tests share what is dear to make; conftest.py says which begin first.
 # Half as many again as cores: much of a test is waiting for the processes that it started.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
@@ -40,14 +41,15 @@ test: install test-tools
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest -n $(WORKERS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The long form of the tests of faults, interruption and damage: some 1,700 runs in a round, every failure with its seed.
 soak: install test-tools
 	SOAK_ROUNDS=$(or $(SOAK_ROUNDS),1) FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
 	$(VENV)/bin/pytest -n auto tests/soak/faults.py tests/soak/interruptions.py tests/soak/damages.py
 	FORENSICS_FLIPS=$(or $(FORENSICS_FLIPS),100000000) FORENSICS_EXAMPLES=2000 FORENSICS_SEED=$(or $(FORENSICS_SEED),$(shell date +%s)) \
-	$(VENV)/bin/pytest -n auto tests/exchange/test_verify.py tests/exchange/test_package_fuzz.py
+	FORENSICS_FILES=$(or $(FORENSICS_FILES),1000) \
+	$(VENV)/bin/pytest -n auto tests/exchange/test_verify.py tests/exchange/test_package_fuzz.py tests/export/test_case_uco.py
 
 bench-tools:
 	@$(MAKE) --no-print-directory test-tools DEBIAN="$(BENCH_DEBIAN)" COMMANDS="$(BENCH_COMMANDS)"
