@@ -10,6 +10,7 @@ from forensics.cli import fields, interview
 from forensics.cli.console import by_option, case_option, json_option, say, table
 from forensics.engine import run
 from forensics.errors import CaseError, UsageError
+from forensics.exchange import kept
 from forensics.model import Exhibit
 
 
@@ -72,7 +73,7 @@ def show(folder: Path, as_json: bool) -> None:
 def check_command(folder: Path, as_json: bool) -> None:
     """Verify the custody log and everything that it vouches for; rebuild the index where it is missing."""
     opened = open_case(folder)
-    problems = check(opened)
+    problems = [*check(opened), *kept.problems(opened)]
     if as_json:
         say({"problems": problems})
     if problems:

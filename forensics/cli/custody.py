@@ -11,6 +11,7 @@ from forensics.cli.console import by_option, case_option, json_option, say, tabl
 from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
 from forensics.custody.telling import blocks
 from forensics.errors import CustodyBroken
+from forensics.exchange import kept
 from forensics.exchange.receipt import heads_from_receipts
 from forensics.location import escape
 from forensics.signing import Trust
@@ -135,7 +136,7 @@ def checkpoint(folder: Path, by: str | None, identity_folder: Path, passphrase_f
 )
 @json_option
 def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tuple[Path, ...], as_json: bool) -> None:
-    """Prove that no line, body, segment or kept file was changed, dropped, inserted or moved, and that all signatures hold."""
+    """Prove that no line, body, segment, sealed record or package was changed, dropped, inserted or moved; and all signatures."""
     case = open_case(folder)
     trusted = _trusted(trust_folder, identity_folder)
     heads = heads_from_receipts(case, trusted)
@@ -147,6 +148,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
         problems += log.differences(case.folder, stated, path.name)
     proof = prove(case, heads=heads, trust=trusted)
     problems += proof.problems
+    problems += kept.problems(case)
     notices += proof.notices
     if as_json:
         say({"problems": problems, "notices": notices, "head": log.head(case.folder), "signed": proof.signed})

@@ -19,7 +19,7 @@ from parties import AT, Office, Person, State, all_bytes, encrypt, record, witho
 
 from forensics import custody
 from forensics.errors import NotDisclosable, NotReviewed, PackageInvalid, SignatureInvalid, UsageError
-from forensics.exchange import approve, bag
+from forensics.exchange import approve, bag, kept
 from forensics.exchange.disclosure import Terms, check
 from forensics.signing import cms
 
@@ -34,6 +34,30 @@ def office(tmp_path: Path) -> Office:
     made = Office(tmp_path, [record(number) for number in range(20)])
     made.seal()
     return made
+
+
+def test_sealed_records_and_packages_that_changed_since_are_named(office: Office) -> None:
+    package = office.send(office.plan(records=office.records[:3]))
+    assert list(kept.problems(office.case)) == []
+    first, second, *_ = sorted((office.case.seals / "S-1" / "records").iterdir())
+    first.write_bytes(second.read_bytes())
+    second.unlink()
+    second.with_name(f"{'0' * 32}.json").write_bytes(b"{}")
+    package.write_bytes(package.read_bytes()[:-1])
+    told = list(kept.problems(office.case))
+    for name, what in (
+        (first.name, "was changed"),
+        (second.name, "is missing"),
+        ("0" * 32, "not under the seal"),
+        (package.name, "was changed"),
+    ):
+        assert [problem for problem in told if name in problem and what in problem], name
+    assert len(told) == 4
+    package.unlink()  # sent, and not kept: nothing is wrong with that
+    assert len(list(kept.problems(office.case))) == 3
+    (office.case.seals / "S-1" / "seal.sha256").write_bytes(b"")
+    (problem,) = kept.problems(office.case)
+    assert "S-1/seal.sha256" in problem
 
 
 def test_a_package_holds_what_was_chosen_and_nothing_else(office: Office, tmp_path: Path) -> None:

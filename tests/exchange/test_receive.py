@@ -19,7 +19,7 @@ from forensics import custody
 from forensics.case import Case, create
 from forensics.cli import cli
 from forensics.errors import PackageInvalid, SignatureInvalid, UsageError
-from forensics.exchange import receipt, receive
+from forensics.exchange import kept, receipt, receive
 from forensics.model import CaseInfo
 from forensics.signing import Identity
 
@@ -123,9 +123,11 @@ def test_a_package_for_somebody_else_leaves_nothing_in_the_case(case: Case, tmp_
 def test_what_was_changed_in_the_case_since_is_named(case: Case, tmp_path: Path) -> None:
     found = taken(case, build(WORLD).encrypted(tmp_path / "p.tar.age"))
     assert receive.problems(case, found) == []
+    assert list(kept.problems(case)) == []
     report = found.folder(case) / "data" / "report.html"
     report.write_bytes(b"another")
     assert "data/report.html" in receive.problems(case, found)[0]
+    assert [problem for problem in kept.problems(case) if "data/report.html" in problem]
     with pytest.raises(PackageInvalid):
         list(receive.records(case, found))
     with pytest.raises(PackageInvalid):
