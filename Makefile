@@ -6,7 +6,6 @@ COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdf
 
 DEMO ?= demo-case
 
-# Every file of tests stays in one process, since its tests share what is dear to make; conftest.py says which begin first.
 # Half as many again as cores: much of a test is waiting for the processes that it started.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
@@ -37,6 +36,7 @@ test-tools:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
 	  else echo "missing:$$missing; as root: apt-get install $(DEBIAN)" >&2; exit 1; fi; fi
 
+# Every file of tests stays in one process, since its tests share what is dear to make; conftest.py says which begin first.
 test: install test-tools
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
