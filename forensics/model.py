@@ -39,7 +39,8 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `size` and `start` are bytes; `start` is where on the medium the content begins (-1: nowhere or unknown) and serves to read
     in disk order. `content` is the state of a deleted entry's content against the allocation map (`None` when allocated);
     `holes` are the byte ranges of the stream that now belong to other files: they are read as zeros. `reallocated_to` is
-    the location of a file that owns them now.
+    the location of a file that owns them now. `same_blocks` says of a file of a shadow copy that the live volume has the same content in
+    the same blocks, at the same address.
     """
 
     location: str
@@ -56,6 +57,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str | None = None
     start: int = -1
     note: str | None = None
+    same_blocks: bool = False
 
 
 class Digests(Struct, frozen=True, omit_defaults=True):

@@ -1,7 +1,8 @@
 """What is to be read, as units of a fixed budget, in the order in which it lies on the medium.
 
 Entries come from the walk in windows of a fixed number; each window is sorted by place on the medium and cut into units. So memory
-stays flat whatever the number of entries, and the plan is the same on every machine.
+stays flat whatever the number of entries, and the plan is the same on every machine. Files of a shadow copy that the live volume has in the
+same blocks stand in units of their own, which are examined after it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,9 +50,14 @@ def units(exhibit: str, number: int, walk: Iterable[Entry | Fault], most: int = 
 
 def _cut(exhibit: str, number: int, window: list[Entry]) -> Iterator[Unit]:
     window.sort(key=lambda entry: entry.start)  # stable: what has no place keeps the order of the walk, first
+    for alike in (False, True):
+        yield from _lots(exhibit, number, [entry for entry in window if entry.same_blocks == alike])
+
+
+def _lots(exhibit: str, number: int, entries: list[Entry]) -> Iterator[Unit]:
     lot: list[Entry] = []
     size = 0
-    for entry in window:
+    for entry in entries:
         if lot and (len(lot) == UNIT_ENTRIES or size + entry.size > UNIT_BYTES):
             yield Unit(exhibit, number, tuple(lot))
             lot, size = [], 0

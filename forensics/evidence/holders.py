@@ -6,8 +6,10 @@ from msgspec.structs import replace
 
 from forensics.errors import EvidenceError, Locked, Unsupported
 from forensics.evidence import apfs, core_storage, lvm, shadow, signatures, wide
+from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.keys import NAMES
 from forensics.evidence.search import Member, Search, Volume, raise_storage, read_volume, why_locked, within
+from forensics.evidence.tsk import TskFileSystem
 from forensics.location import Layer, Location
 
 
@@ -147,6 +149,15 @@ def _apfs_snapshots(search: Search, place: Volume, inside: tuple[Layer, ...], vo
         )
 
 
+def _compare(found: list[FileSystem], before: list[FileSystem], volume: Volume, store: shadow.Store) -> None:
+    """Have what was found in a shadow copy compared with the volume's own file system, block by block, when it is walked."""
+    layers = (*volume.layers, Layer("ntfs"))
+    live = next((each for each in before if isinstance(each, TskFileSystem) and each.layers == layers), None)
+    for system in found:
+        if live and isinstance(system, TskFileSystem) and system.info.kind == "ntfs" and system.info.offset == 0:
+            system.compare_with(live, partial(shadow.same_bytes, volume.source, store.identifier))
+
+
 def shadow_copies_of(search: Search, volume: Volume) -> None:
     """The shadow copies of an NTFS volume: each is a layer of its own, and the file system in it is walked as any other."""
     layers = (*volume.layers, Layer("ntfs"))
@@ -161,7 +172,9 @@ def shadow_copies_of(search: Search, volume: Volume) -> None:
                 search.refuse(one, "vss", Unsupported(why))
                 continue
             inside = search.holds(replace(place, layers=layers), "vss", description, store.identifier, at=str(store.number))
+            before = len(search.file_systems)
             within(search, volume, store.bytes, inside, description)
+            _compare(search.file_systems[before:], search.file_systems[:before], volume, store)
     except EvidenceError as error:
         raise_storage(error)
         search.refuse(place, "vss", Unsupported(f"volume shadow copies: {error}"))

@@ -1,9 +1,10 @@
 """Volume shadow copies of NTFS, through libvshadow: each store is the whole volume as it was when the copy was made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from forensics.evidence import limits
+from forensics.errors import Corrupt
+from forensics.evidence import limits, shadow_blocks
 from forensics.evidence.libyal import FAILURES, Derived, OpenFile, Source, opened
 
 
@@ -37,3 +38,11 @@ def stores(source: Source, name: str) -> Iterator[Store]:
         size = int(store.volume_size)
         data = Derived(store, size, place, (file,), (volume,)) if store.has_in_volume_data() else None
         yield Store(number + 1, str(store.identifier), created, data)
+
+
+def same_bytes(source: Source, identifier: str) -> Callable[[int, int], bool]:
+    """Tells of a range of bytes (offset, size) whether a store shows what the volume has today; never where its lists are damaged."""
+    try:
+        return shadow_blocks.differing(source, identifier).same
+    except Corrupt:
+        return lambda offset, size: False

@@ -7,13 +7,13 @@ system is opened and before it is walked; the times come out as they stand on th
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytsk3
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import free_blocks, limits
+from forensics.evidence import free_blocks, limits, shadow_files
 from forensics.evidence.libyal import Part, Source
 from forensics.evidence.slack import SlackStream, SlackWalk, slack_of
 from forensics.evidence.tsk_constants import (
@@ -220,6 +220,7 @@ class TskFileSystem:
         self._recent: OrderedDict[int, Any] = OrderedDict()
         self._addresses: OrderedDict[str, int] = OrderedDict()
         self._names: tuple[int, dict[bytes, int]] = (-1, {})
+        self._same: Callable[[], shadow_files.Compare] | None = None
         length = (int(fs.info.last_block) + 1) * int(fs.info.block_size)
         self.info = LayerInfo(
             location=str(Location(exhibit, self.layers)),
@@ -235,7 +236,11 @@ class TskFileSystem:
     def walk(self) -> Iterator[Entry | Fault]:
         """Allocated entries depth-first in the file system's own order, then deleted ones, then orphans. See `tsk_walk`."""
         utc()
-        return Walk(self._fs, self._kind, self.info.location, self._base).run()
+        return Walk(self._fs, self._kind, self.info.location, self._base, self._same() if self._same else None).run()
+
+    def compare_with(self, live: "TskFileSystem", same: Callable[[], Callable[[int, int], bool]]) -> None:
+        """Say of the files of this shadow copy which have the same blocks in `live`; `same` is asked for when the walk begins."""
+        self._same = lambda: shadow_files.comparison(self._fs, live._fs, same())
 
     def walk_slack(self) -> Iterator[Entry | Fault]:
         """The slack of allocated files. See `slack`."""

@@ -12,6 +12,7 @@ from forensics.evidence import limits
 from forensics.evidence.allocation import Claims, Marks, Owners
 from forensics.evidence.deleted import Judge, Verdict
 from forensics.evidence.reparse import SIZE, Reparse, read_reparse
+from forensics.evidence.shadow_files import SAME, Compare
 from forensics.evidence.tsk_constants import (
     ALLOCATED,
     DEFAULT,
@@ -67,13 +68,17 @@ class _Folder:
 
 
 class Walk:
-    """One walk of one file system. `fs` is a pytsk3.FS_Info, `prefix` the text of the locations, `base` its byte offset on the medium."""
+    """One walk of one file system. `fs` is a pytsk3.FS_Info, `prefix` the text of the locations, `base` its byte offset on the medium.
 
-    def __init__(self, fs: Any, kind: str, prefix: str, base: int) -> None:
+    `same` tells which allocated streams of a shadow copy the live volume has in the same blocks.
+    """
+
+    def __init__(self, fs: Any, kind: str, prefix: str, base: int, same: Compare | None = None) -> None:
         self._fs, self._kind, self._prefix, self._base = fs, kind, prefix, base
         self._block = int(fs.info.block_size)
         self._ntfs, self._fat, self._posix = kind == "ntfs", kind in FAT, kind in POSIX
         self._clock = Clock(DIGITS.get(kind, 9), "" if kind in LOCAL_TIME else "Z")
+        self._same = same
         self._owners, self._claims = Owners(), Claims()
         self._live, self._entered = Marks(), Marks()
         self._folders: list[tuple[int, str]] = []
@@ -447,6 +452,9 @@ class Walk:
             notes.append("encrypted by the file system (EFS): its content is read as it lies on the medium")
         if link is not None and len(link) > limits.LINK_TARGET:
             notes.append(f"its target is longer than {limits.LINK_TARGET} bytes; it is cut there")
+        same = self._same is not None and verdict is None and kind == "file" and bool(runs) and self._same(stream.meta, runs)
+        if same:
+            notes.append(SAME)
         target = escape(decode(link[: limits.LINK_TARGET])) if link is not None else None
         if stream.reparse:
             target = escape(stream.reparse.target) if stream.reparse.target else target
@@ -467,6 +475,7 @@ class Walk:
             target=target,
             start=self._base + runs[0][1] * self._block if runs and kind in _PLACED else -1,
             note="; ".join(notes) or None,
+            same_blocks=same,
         )
 
     def _location(self, path: str, meta: str, stream: str = "") -> str:
