@@ -199,7 +199,8 @@ class Member(Struct, frozen=True, kw_only=True):
 
     `open` gives its content as a stream that is read once, from its start, and that is good until the next member is asked for. Where
     the rest of a member cannot be read, its stream ends early; the plugin goes on, and says so at its end (`Inventory`). A directory, a
-    link, or what is locked (kind `other`) has no content: its stream is empty.
+    link, or what is locked (kind `other`) has no content: its stream is empty. `companion` gives the member whose name is this one's plus a
+    suffix (``-wal``), where the container can tell.
     """
 
     path: str

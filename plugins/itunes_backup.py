@@ -1,28 +1,46 @@
-"""iTunes and Finder backups of iPhones and iPads: of which device, when, encrypted or not, and which file each hashed name stands for.
+"""iTunes and Finder backups of iPhones and iPads: of which device, when, encrypted or not; their files under the names that they had.
 
-In a backup, a file's name is the SHA-1 of its domain and path; `Manifest.db` (before iOS 10 `Manifest.mbdb`) says which is which.
+In a backup, a file's name is the SHA-1 of its domain and path; `Manifest.db` (before iOS 10 `Manifest.mbdb`) says which is which, and
+`Manifest.plist` holds the keys of encrypted ones. Each stored file is a container of one: the file under its own name, decrypted.
 """
 
 import plistlib
-import sqlite3
-import struct
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from hashlib import sha1
-from typing import Any
-from urllib.parse import quote
-from xml.parsers.expat import ExpatError
+from functools import partial
+from typing import BinaryIO, Literal
 
-from forensics.plugin import Corrupt, File, Finding, LimitExceeded, Locked, RecordNumber, TableRow, Unsupported, Value, extractor, shown
+from forensics.itunes.backup import MAX_PLIST, Backup, Backups
+from forensics.itunes.keybag import decrypted, key_of
+from forensics.itunes.manifest import DAMAGE, Records, Row, stored_name
+from forensics.plugin import (
+    Corrupt,
+    File,
+    Finding,
+    Inventory,
+    LimitExceeded,
+    Locked,
+    Member,
+    Neighbour,
+    Prepared,
+    RecordNumber,
+    TableRow,
+    Times,
+    Unsupported,
+    Value,
+    container,
+    extractor,
+    passwords,
+    shown,
+    stream_of,
+)
 
-MAX_PLIST = 64 << 20  # bytes of a property list: applications' own are in it
-MAX_DESCRIPTION = 64 << 10  # bytes of one file's description
-MAX_FILES = 4_000_000
-MAX_STEPS = 2000  # millions of steps of SQLite's virtual machine: a query that takes more does not end
 MAX_TEXT = 4096
-KINDS = {1: "file", 2: "directory", 4: "link"}
-# What plistlib is known to raise on hostile bytes.
-DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, ExpatError, struct.error)
+MANIFESTS = ("Manifest.db", "Manifest.mbdb")
+EXAMPLES = 10  # names that a finding lists
+_STORED = re.compile(r"[0-9a-f]{40}")
+_STORED_GLOB = "[0-9a-f]" * 4 + "?" * 36
 _DEVICE = {
     "Device Name": "device_name",
     "DeviceName": "device_name",
@@ -98,110 +116,199 @@ def itunes_backup_device(file: File) -> Iterator[Finding]:
     yield Finding(kind="phone-backup", summary=shown(f"iTunes backup of {name}{encrypted}"), when=moment, data=data, level="notable")
 
 
-@extractor(version="1.0", names=("Manifest.db", "Manifest.mbdb"), companions=("-wal",))
-def itunes_backup(file: File) -> Iterator[Finding]:
-    """Which file each hashed name in an iTunes backup stands for: domain, path, size and times, by Manifest.db or Manifest.mbdb.
+def prepare(*, passwords_file: str = "") -> Prepared:
+    """The passwords, as `forensics.plugin.passwords` reads them, and the backups that they open. Raises UsageError."""
+    found = passwords(passwords_file)
+    return Prepared(Backups(found.value), found.inputs, found.notes)
 
-    Raises Unsupported where the content is neither, Locked where it is encrypted, Corrupt after what could be read of a damaged one,
-    LimitExceeded past 4 million files.
+
+@container(version="2.0", names=(*MANIFESTS, _STORED_GLOB), needs=("content", "name", "location"), prepare=prepare)
+def itunes_backup(file: File, backups: Backups, *, passwords_file: str = "") -> Iterator[Member | Finding]:
+    """An iTunes backup's files under domain and path, decrypted where a password opens it; and what its manifest says of each.
+
+    Raises Unsupported where the content is no part of a backup, Locked where it is encrypted and no password opens it, Corrupt after what
+    could be read of a damaged one, LimitExceeded for keys that ask for more work than is sensible, and past 4 million files.
     """
-    with file.open() as stream:
-        head = stream.read(16)
-    if head.startswith(b"mbdb"):
-        yield from _old(file.read())
-    elif head == b"SQLite format 3\0":
-        yield from _new(file)
-    elif head and file.size % 4096 == 0 and len(set(head)) > 8:  # pages of a database, but as AES left them
+    if file.location.stream:
+        raise Unsupported("a stream beside a file's content is no part of a backup")
+    if _STORED.fullmatch(file.name):
+        return _stored_file(file, backups)
+    if file.name.lower() in [name.lower() for name in MANIFESTS]:
+        return _manifest(file, backups)
+    raise Unsupported("a name that no file of a backup has")
+
+
+# --- the manifest -----------------------------------------------------------------------------------------------------------
+
+
+def _manifest(file: File, backups: Backups) -> Iterator[Member | Finding]:
+    """What a manifest says of its files. Members are the manifest itself, decrypted, and what has a name and no content."""
+    own = Neighbour(file.size, file.open)
+    deleted = None if file.allocated else file.sha256  # it is not the one that its folder has now
+    backup = backups.of((*_place(file), deleted), lambda name: own if name == file.name else file.beside(name), file.name)
+    if backup is None:
+        raise Unsupported("content that is no manifest of a backup")
+    inventory = Inventory("iTunes backup")
+    if backup.encrypted:
+        yield _encrypted(file, backup)
+    if backup.manifest is None:
+        raise Locked(f"encrypted iTunes backup, its names too: {backup.why}")
+    if backup.key:
+        yield Member(path=f"{file.name} (decrypted)", open=partial(_plain, file, backup.key, partial(inventory.damaged, file.name)))
+    folders = not isinstance(backup.manifest, Records)
+    around = file.beside(file.name) is not None
+    missing: list[str] = []
+    lost = 0
+    for row in backup.manifest.rows():
+        inventory.note(row.path, directory=row.kind == "directory")
+        gone = around and row.kind == "file" and not (row.stored and file.beside(_stored_at(row, folders)))
+        if gone:
+            lost += 1
+            missing += [shown(row.name)] if len(missing) < EXAMPLES else []
+        yield _described(row, folders, gone)
+        if row.kind in ("directory", "link"):
+            yield _member(row, partial(stream_of, ()), row.kind)
+    if lost:
         yield Finding(
-            kind="phone-backup",
-            summary="iTunes backup whose Manifest.db is encrypted: names and contents stay locked",
-            data={"format": "iTunes backup, Manifest.db", "encrypted": True},
+            kind="missing-members",
+            summary=f"iTunes backup that lacks {lost} of {inventory.members} files in its manifest: {missing[0]}",
+            data={"format": inventory.what, "members": inventory.members, "missing": lost, "examples": list(missing)},
             level="notable",
         )
-        raise Locked("Manifest.db is encrypted; names and contents of the backup's files need its password")
-    else:
-        raise Unsupported("content that is no manifest of a backup")
+    if inventory.members and not around:
+        inventory.unread("its files", "inside another container they are not found by name; give the backup itself as an exhibit")
+    yield from inventory.conclude()
 
 
-def _new(file: File) -> Iterator[Finding]:
-    """The rows of table `Files`. The database is a private copy, its schema is not trusted, and its queries end."""
-    steps = 0
-
-    def step() -> bool:
-        nonlocal steps
-        steps += 1
-        return steps > MAX_STEPS
-
-    connection = sqlite3.connect(f"file:{quote(str(file.path()))}?mode=rw", uri=True)
-    try:
-        connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-        connection.set_progress_handler(step, 1_000_000)
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(Files)")}
-        kind = connection.execute("SELECT type FROM sqlite_master WHERE name = 'Files'").fetchone()
-        if kind != ("table",) or not {"fileID", "domain", "relativePath", "flags", "file"} <= columns:
-            raise Unsupported("database that is no manifest of a backup: it has no table Files of their form")
-        rows = connection.execute("SELECT rowid, fileID, domain, relativePath, flags, file FROM Files ORDER BY rowid")
-        for number, (rowid, identifier, domain, path, flags, description) in enumerate(rows):
-            if number >= MAX_FILES:
-                raise LimitExceeded(f"backup of more than {MAX_FILES} files; the first were listed")
-            yield _file(
-                TableRow("Files", rowid), str(identifier or ""), str(domain or ""), str(path or ""), flags, _description(description)
-            )
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a column's name
-        raise Corrupt(f"Manifest.db that cannot be read to its end ({error})") from error
-    finally:
-        connection.close()
-
-
-def _description(blob: object) -> dict[str, Any]:
-    """A file's description: an MBFile as NSKeyedArchiver writes it; empty where it cannot be read."""
-    if not isinstance(blob, bytes) or len(blob) > MAX_DESCRIPTION:
-        return {}
-    try:
-        archive = plistlib.loads(blob)
-        objects = archive["$objects"]
-        root = objects[archive["$top"]["root"].data]
-        return {key: objects[value.data] if isinstance(value, plistlib.UID) else value for key, value in root.items()}
-    except DAMAGE:
-        return {}
-
-
-def _file(locator: TableRow | RecordNumber, identifier: str, domain: str, path: str, flags: object, said: dict[str, Any]) -> Finding:
-    data: dict[str, Value] = {
-        "file_id": identifier[:200],
-        "stored_as": f"{identifier[:2]}/{identifier[:200]}" if isinstance(locator, TableRow) else identifier,
-        "domain": shown(domain),
-        "path": shown(path),
-        "entry_kind": KINDS.get(flags, str(flags)) if isinstance(flags, int) else "unknown",
-    }
-    times = {
-        field: _moment(said.get(key))
-        for key, field in (("LastModified", "modified"), ("LastStatusChange", "changed"), ("Birth", "created"))
-    }
-    data |= {f"time_{field}": moment.isoformat().replace("+00:00", "Z") for field, moment in times.items() if moment}
-    numbers = (("Size", "size"), ("UserID", "uid"), ("GroupID", "gid"), ("ProtectionClass", "protection_class"))
-    data |= {field: said[key] for key, field in numbers if isinstance(said.get(key), int)}
-    if isinstance(said.get("Mode"), int):
-        data["mode"] = f"{said['Mode'] & 0xFFFFFFFF:o}"
-    if isinstance(said.get("Target"), str):
-        data["target"] = shown(said["Target"])
-    if said:
-        data["encrypted"] = said.get("EncryptionKey") not in (None, "$null", b"")
-    if len(identifier) == 40 and identifier != sha1(f"{domain}-{path}".encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest():
-        data["note"] = "its name is not the SHA-1 of its domain and path"
+def _encrypted(file: File, backup: Backup) -> Finding:
+    opened = backup.classes is not None
+    state = "opened with a password" if opened else "what it holds stays locked"
     return Finding(
-        kind="backup-file",
-        summary=shown(f"File in an iTunes backup: {domain}/{path}"),
-        when=times["modified"],
-        data=data,
-        locator=locator,
+        kind="phone-backup",
+        summary=f"iTunes backup, encrypted; {state}",
+        data={"format": f"iTunes backup, {shown(file.name)}", "encrypted": True, "opened": opened},
+        level="notable",
     )
 
 
-def _moment(seconds: object) -> datetime | None:
-    if not isinstance(seconds, int) or not seconds:
+def _described(row: Row, folders: bool, gone: bool) -> Finding:
+    """What the manifest says of one file. `folders`: stored files lie in folders; `gone`: this one does not lie there."""
+    data: dict[str, Value] = {
+        "file_id": shown(row.file_id),
+        "stored_as": shown(_stored_at(row, folders)),
+        "domain": shown(row.domain),
+        "path": shown(row.path),
+        "entry_kind": row.kind,
+    }
+    times = {"modified": _moment(row.modified), "changed": _moment(row.changed), "created": _moment(row.born)}
+    data |= {f"time_{field}": _text(moment) for field, moment in times.items() if moment}
+    numbers = {"size": row.size, "uid": row.uid, "gid": row.gid, "protection_class": row.protection_class}
+    data |= {field: number for field, number in numbers.items() if number is not None}
+    if row.mode is not None:
+        data["mode"] = f"{row.mode & 0xFFFFFFFF:o}"
+    if row.target is not None:
+        data["target"] = shown(row.target)
+    if row.described:
+        data["encrypted"] = row.key is not None
+    if gone:
+        data["missing"] = True
+    if not row.stored:
+        data["note"] = "its stored name is no SHA-1, so it is not looked for"
+    elif row.file_id != stored_name(row.domain, row.path):
+        data["note"] = "its stored name is not the SHA-1 of its domain and path"
+    return Finding(
+        kind="backup-file",
+        summary=shown(f"File in an iTunes backup: {row.name}"),
+        when=times["modified"],
+        data=data,
+        locator=TableRow("Files", row.number) if folders else RecordNumber(row.number),
+    )
+
+
+def _stored_at(row: Row, folders: bool) -> str:
+    """Where a file is stored, from the manifest's folder."""
+    return f"{row.file_id[:2]}/{row.file_id}" if folders else row.file_id
+
+
+# --- a stored file ----------------------------------------------------------------------------------------------------------
+
+
+def _stored_file(file: File, backups: Backups) -> Iterator[Member | Finding]:
+    """The file under its own name."""
+    folder = _folder(file)
+    up, name = ("../", "Manifest.db") if folder[-1:] == [file.name[:2]] else ("", "Manifest.mbdb")
+    backup = backups.of((*_place(file, up), None), lambda name: file.beside(f"{up}{name}"), name)
+    if backup is None:
+        raise Unsupported("no manifest of a backup is where it would be")
+    if backup.manifest is None:
+        raise Locked(f"file in an encrypted iTunes backup: {backup.why}")
+    inventory = Inventory("iTunes backup")
+    rows = [row for row in backup.manifest.find(file.name) if row.kind not in ("directory", "link")]
+    for row in rows:
+        inventory.note(row.path)
+        yield _named(file, row, backup, inventory, partial(_companion, file, up, backup, row))
+    if not rows:
+        yield Finding(
+            kind="backup-file",
+            summary=f"File in the folder of an iTunes backup that its manifest does not name: {file.name}",
+            data={"format": inventory.what, "file_id": file.name, "note": "the manifest does not name it"},
+        )
+    yield from inventory.conclude()
+
+
+def _named(
+    file: File | Neighbour, row: Row, backup: Backup, inventory: Inventory, companion: Callable[[str], Member | None] | None = None
+) -> Member:
+    """A stored file as the file that it stands for."""
+    if not backup.encrypted or row.key is None:
+        return _member(row, file.open, companion=companion)
+    if backup.classes is None:
+        inventory.locked(f"{row.name}: {backup.why}")
+        return _member(row, partial(stream_of, ()), "other")
+    try:
+        key = key_of(backup.classes, row.key, row.protection_class)
+    except Corrupt as error:
+        inventory.damaged(row.name, str(error))
+        return _member(row, partial(stream_of, ()), "other")
+    return _member(row, partial(_plain, file, key, partial(inventory.damaged, row.name)), companion=companion)
+
+
+def _companion(file: File, up: str, backup: Backup, row: Row, suffix: str) -> Member | None:
+    """The file whose path is that of `row` plus a suffix, out of the same backup."""
+    name = stored_name(row.domain, row.path + suffix)
+    near = file.beside(f"{up}{name[:2]}/{name}" if up else name)
+    rows = [each for each in backup.manifest.find(name) if each.kind == "file"] if near and backup.manifest else []
+    return _named(near, rows[0], backup, Inventory("companion")) if near and rows else None
+
+
+def _plain(file: File | Neighbour, key: bytes, damaged: Callable[[str], None]) -> BinaryIO:
+    return stream_of(decrypted(file.open(), file.size, key, damaged))
+
+
+def _member(
+    row: Row,
+    content: Callable[[], BinaryIO],
+    kind: Literal["file", "directory", "link", "other"] = "file",
+    companion: Callable[[str], Member | None] | None = None,
+) -> Member:
+    """A file by its manifest's row. The size that is stated there is not held against its content: in real backups they often differ."""
+    times = Times(modified=_text(_moment(row.modified)), changed=_text(_moment(row.changed)), born=_text(_moment(row.born)))
+    target = shown(row.target) if row.target is not None else None
+    return Member(path=row.name, open=content, times=times, kind=kind, target=target, companion=companion)
+
+
+def _folder(file: File) -> list[str]:
+    return file.location.path.split("/")[:-1]
+
+
+def _place(file: File, up: str = "") -> tuple[object, ...]:
+    """The folder of the backup, as something to remember it by."""
+    folder = _folder(file)
+    return file.location.exhibit, file.location.layers, *(folder[:-1] if up else folder)
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    if not seconds:
         return None
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
@@ -209,53 +316,5 @@ def _moment(seconds: object) -> datetime | None:
         return None
 
 
-# --- Manifest.mbdb ----------------------------------------------------------------------------------------------------------
-
-
-def _old(data: bytes) -> Iterator[Finding]:
-    """The records of a Manifest.mbdb, version 5.0, one after the other. Raises Corrupt where one is cut short."""
-    at, number = 6, 0
-
-    def text() -> bytes:
-        nonlocal at
-        (length,) = struct.unpack_from(">H", data, at)
-        at += 2
-        if length == 0xFFFF:
-            return b""
-        if at + length > len(data):
-            raise struct.error("a text is cut short")
-        at += length
-        return data[at - length : at]
-
-    while at < len(data):
-        try:
-            domain, path, target, _, key = (text() for _ in range(5))
-            mode, inode, uid, gid, modified, changed, born, size, protection, properties = struct.unpack_from(">HQIIIIIQBB", data, at)
-            at += 40
-            for _ in range(properties):
-                text(), text()
-        except struct.error as error:
-            raise Corrupt(f"Manifest.mbdb that is cut short in record {number} ({error})") from error
-        said: dict[str, Any] = {
-            "Mode": mode,
-            "InodeNumber": inode,
-            "UserID": uid,
-            "GroupID": gid,
-            "LastModified": modified,
-            "LastStatusChange": changed,
-            "Birth": born,
-            "Size": size,
-            "ProtectionClass": protection,
-            "EncryptionKey": key,
-            **({"Target": _name(target)} if target else {}),
-        }
-        identifier = sha1(domain + b"-" + path, usedforsecurity=False).hexdigest()
-        flags = {0x8000: 1, 0x4000: 2, 0xA000: 4}.get(mode & 0xF000, 0)
-        yield _file(RecordNumber(number), identifier, _name(domain), _name(path), flags, said)
-        number += 1
-        if number >= MAX_FILES:
-            raise LimitExceeded(f"backup of more than {MAX_FILES} files; the first were listed")
-
-
-def _name(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -7,7 +7,7 @@ file (Apple Platform Security, "Keybags for Data Protection"; field names after 
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -122,26 +122,26 @@ def key_of(keys: dict[int, bytes], wrapped: object, protection_class: int | None
         raise Corrupt(f"a key that its protection class, {number}, does not unwrap") from error
 
 
-def decrypted(stream: BinaryIO, size: int, key: bytes, stated: int | None) -> Iterator[bytes]:
-    """The content of a stream of `size` bytes, decrypted with AES-256-CBC (zero vector), without padding.
+def decrypted(stream: BinaryIO, size: int, key: bytes, damaged: Callable[[str], None]) -> Iterator[bytes]:
+    """The content of a stream of `size` bytes, decrypted with AES-256-CBC (zero vector), without its padding (PKCS #7).
 
-    `stated` is the content's size by the manifest. What is no whole block at the end is left out: a caller knows by `size`.
+    `damaged` is told what is wrong with its end. The size that a manifest states is not asked: it differs often, and the padding does not.
     """
     decryptor = Cipher(algorithms.AES(key), modes.CBC(bytes(16))).decryptor()
     left = size - size % 16
+    if left != size:
+        damaged(f"{size} bytes are no whole blocks; it is cut short")
     while left:
         data = stream.read(min(_CHUNK, left))
         if not data:
-            return
+            return damaged("its end cannot be read")
         left -= len(data)
         out = decryptor.update(data)
-        yield out if left else _unpadded(out, size - size % 16, stated)
-
-
-def _unpadded(last: bytes, size: int, stated: int | None) -> bytes:
-    """The last piece without its padding. Where the size is known it decides, since content may end as padding does."""
-    if stated is not None and 0 <= size - stated <= 16:
-        return last[: len(last) - (size - stated)] if size > stated else last
-    count = last[-1] if last else 0
-    padded = 0 < count <= min(16, len(last)) and last.endswith(bytes((count,)) * count)
-    return last[:-count] if padded else last
+        if left:
+            yield out
+            continue
+        count = out[-1] if out else 0
+        if not 0 < count <= min(16, len(out)) or not out.endswith(bytes((count,)) * count):
+            damaged("it does not end as encrypted content does: it is cut short, or its key is another one")
+            count = 0
+        yield out[: len(out) - count]

@@ -8,7 +8,9 @@ import plistlib
 import re
 import sqlite3
 import struct
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -87,22 +89,26 @@ def stored_name(domain: str, path: str) -> str:
 
 
 class Database:
-    """Manifest.db, out of a private copy at `path`: its schema is not trusted, and its queries end. `close` ends its use.
+    """Manifest.db, out of a private copy at `path`: its schema is not trusted, and its queries end.
 
     Raises Unsupported where it is a database of another kind, Corrupt where it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        self._looks = 0
+        self._looks = [_LISTING]
         try:
             self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
+        weakref.finalize(self, self._connection.close)
+        try:
             self._connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-            self._connection.set_progress_handler(self._look, _STEPS)
+            self._connection.set_progress_handler(partial(_look, self._looks), _STEPS)
             self._connection.execute("PRAGMA trusted_schema = OFF")
             self._connection.execute("PRAGMA cell_size_check = ON")
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(Files)")}
             kind = self._connection.execute("SELECT type FROM sqlite_master WHERE name = 'Files'").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a column's name
             raise _unreadable(error) from error
         if kind != ("table",) or not {"fileID", "domain", "relativePath", "flags", "file"} <= columns:
             raise Unsupported("database that is no manifest of a backup: it has no table Files of their form")
@@ -113,15 +119,8 @@ class Database:
     def find(self, file_id: str) -> list[Row]:
         return list(self._rows(_ONE, (file_id, SAME), _LOOKUP))
 
-    def close(self) -> None:
-        self._connection.close()
-
-    def _look(self) -> bool:
-        self._looks -= 1
-        return self._looks < 0
-
     def _rows(self, query: str, values: tuple[str | int, ...], looks: int) -> Iterator[Row]:
-        self._looks = looks
+        self._looks[0] = looks
         try:
             found = self._connection.execute(query, values)
             for count, (rowid, file_id, domain, path, flags, description) in enumerate(found):
@@ -135,7 +134,13 @@ class Database:
             raise _unreadable(error) from error
 
 
-def _unreadable(error: sqlite3.Error) -> Corrupt:
+def _look(left: list[int]) -> bool:
+    """Whether a query is to be ended: it has taken all the looks that were left."""
+    left[0] -= 1
+    return left[0] < 0
+
+
+def _unreadable(error: Exception) -> Corrupt:
     return Corrupt(f"Manifest.db that cannot be read to its end ({error})")
 
 
