@@ -7,23 +7,27 @@ nothing that is written can be larger than the file that came. See `standalone.a
 import os
 from pathlib import Path
 
-from forensics import signing
 from forensics.errors import SigningError
 from forensics.exchange.standalone import archive
 from forensics.exchange.standalone.refusal import Refused
-from forensics.signing import Identity
+from forensics.signing import Identity, Reader
+from forensics.signing.age import decrypt_with
 
 LARGEST = 64 << 30  # bytes of an encrypted package
 
 
-def decrypt(package: Path, identity: Identity, plain: Path) -> None:
-    """Write the tar that is in `package` to `plain`, which must not be there yet. Raises Refused, SigningError, OSError."""
+def decrypt(package: Path, identity: Identity | Reader, plain: Path) -> None:
+    """Write the tar that is in `package` to `plain`, which must not be there yet.
+
+    Raises Refused; SigningError where the identity's own files do not open; OSError.
+    """
     size = package.stat().st_size
     if size > LARGEST:
         raise Refused("archive", f"{package.name}: {size} bytes are more than a package may have ({LARGEST})")
+    secret = identity.age_secret()
     try:
         with open(package, "rb") as source, open(os.open(plain, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-            signing.decrypt(source, target, identity)
+            decrypt_with(source, target, secret)
     except (SigningError, OSError) as error:
         plain.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:

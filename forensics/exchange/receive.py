@@ -26,7 +26,7 @@ from forensics.exchange.standalone import bag, files
 from forensics.exchange.standalone.refusal import Refused
 from forensics.exchange.verify import Verdict, verify
 from forensics.segment import sync_folder
-from forensics.signing import Identity, Trust
+from forensics.signing import Identity, Reader, Trust
 
 FOLDER = "received"
 
@@ -77,10 +77,10 @@ class ForeignRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     record: sealed.SealedRecord
 
 
-def receive(case: Case, package: Path, *, identity: Identity, trust: Trust, at: datetime, by: str | None = None) -> Received:
+def receive(case: Case, package: Path, *, identity: Identity | Reader, trust: Trust, at: datetime, by: str | None = None) -> Received:
     """Verify a package and, only if it is good, keep it in the case and log that. The case is locked by the caller.
 
-    Raises PackageInvalid that says why it is refused, also where the case has it already; CaseError, OSError.
+    Raises PackageInvalid that says why it is refused, also where the case has it already; SigningError, CaseError, OSError.
     """
     root = case.folder / FOLDER
     root.mkdir(mode=0o700, exist_ok=True)

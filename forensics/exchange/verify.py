@@ -12,7 +12,7 @@ from forensics.exchange.disclosure import Disclosure, decode
 from forensics.exchange.standalone import pipeline
 from forensics.exchange.standalone.pipeline import CHECKS, Signer
 from forensics.exchange.standalone.refusal import Refused
-from forensics.signing import Identity, Revocation, Trust
+from forensics.signing import Identity, Reader, Revocation, Trust
 
 NOT_CHECKED = "not-checked"
 
@@ -57,11 +57,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 def verify(
-    package: Path, work: Path, *, identity: Identity, trust: Trust, at: datetime, revocation: Revocation = Revocation.WARN
+    package: Path, work: Path, *, identity: Identity | Reader, trust: Trust, at: datetime, revocation: Revocation = Revocation.WARN
 ) -> Verdict:
     """Decrypt `package` with the age key of `identity`, unpack it below the private folder `work`, and check all of it.
 
-    Every refusal is a check that failed; raises OSError alone.
+    Every refusal is a check that failed. Raises SigningError where the identity's own files do not open, and OSError.
     """
     plain, folder = work / "package.tar", work / "package"
     lines: list[Check] = []

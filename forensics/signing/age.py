@@ -6,7 +6,7 @@ from typing import BinaryIO
 import pyrage
 
 from forensics.errors import SigningError
-from forensics.signing.identity import Identity
+from forensics.signing.identity import Identity, Reader
 
 
 def encrypt(source: BinaryIO, target: BinaryIO, recipients: Iterable[str]) -> None:
@@ -24,7 +24,7 @@ def encrypt(source: BinaryIO, target: BinaryIO, recipients: Iterable[str]) -> No
     pyrage.encrypt_io(source, target, keys)
 
 
-def decrypt(source: BinaryIO, target: BinaryIO, identity: Identity) -> None:
+def decrypt(source: BinaryIO, target: BinaryIO, identity: Identity | Reader) -> None:
     """Decrypt `source` into `target`, which holds nothing to be used where this raises. Raises SigningError, OSError."""
     decrypt_with(source, target, identity.age_secret())
 

@@ -9,7 +9,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TypeVar
 
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -18,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAl
 from msgspec import Struct
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import certificates, revocation
+from forensics.signing import certificates, der, revocation
 from forensics.signing.reasons import Reason, invalid
 from forensics.signing.revocation import Issued, Revocation
 from forensics.signing.trust import Root
@@ -42,6 +41,7 @@ _ALGORITHMS = {
 }  # fmt: skip
 _CURVES = {"secp256r1", "secp384r1", "secp521r1"}
 _SMALLEST_RSA = 2048
+_VERSION = 0xA0  # its tag in a certificate, absent in the first version
 
 
 class Purpose(StrEnum):
@@ -179,8 +179,9 @@ def _check_form(certificate: x509.Certificate, *, pinned: bool) -> None:
     for each in certificate.extensions:
         if each.oid in _CONSTRAINTS or (each.critical and each.oid not in _UNDERSTOOD):
             raise invalid(Reason.CONSTRAINT, f"{_named(certificate)}: {each.oid.dotted_string}")
-    parsed = asn1_x509.Certificate.load(certificate.public_bytes(_DER), strict=True)
-    if parsed["tbs_certificate"]["signature"].dump() != parsed["signature_algorithm"].dump() or parsed["signature_value"].contents[0]:
+    body, algorithm, signature = der.children(certificate.public_bytes(_DER))
+    inner = der.children(body)
+    if inner[1 + (inner[0][0] == _VERSION)] != algorithm or der.content(signature)[:1] != b"\0":
         # what its issuer's signature does not cover: another name of the algorithm, unused bits (which readers skip)
         raise invalid(Reason.STRUCTURE, f"{_named(certificate)}: its signature is not in its one form")
     key = certificate.public_key()

@@ -10,10 +10,9 @@ larger of the two possible values of s: (r, s) and (r, n - s) both verify, and o
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
-from asn1crypto import algos, cms, core, tsp
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -22,36 +21,47 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from msgspec import Struct
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import certificates
+from forensics.signing import certificates, der
 from forensics.signing.reasons import Reason, invalid
 
 LARGEST = 256 * 1024  # bytes of a signature file; two signers with their chains have about four thousand
 SIGNERS = 8
 
-# What asn1crypto raises on bytes that are not what they should be.
-MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
-
 
 class Curve(Struct, frozen=True):
-    """One curve with the digest that goes with it, and the order of its group (SEC 2 version 2.0, sections 2.4.2 and 2.5.1)."""
+    """One curve with the digest that goes with it, and the order of its group (SEC 2 version 2.0, sections 2.4.2 and 2.5.1).
+
+    `digest_oid` and `algorithm_oid` are the object identifiers of the digest and of ECDSA with it, in DER.
+    """
 
     digest: str
-    algorithm: str  # asn1crypto's name of the signature algorithm
+    digest_oid: bytes
+    algorithm_oid: bytes
     order: int
 
 
 CURVES = {
-    "secp256r1": Curve("sha256", "sha256_ecdsa", 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),
+    "secp256r1": Curve(
+        "sha256",
+        bytes.fromhex("0609608648016503040201"),
+        bytes.fromhex("06082a8648ce3d040302"),
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    ),
     "secp384r1": Curve(
-        "sha384", "sha384_ecdsa", 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+        "sha384",
+        bytes.fromhex("0609608648016503040202"),
+        bytes.fromhex("06082a8648ce3d040303"),
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
 }
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
-
-_SEQUENCE, _SET, _FIRST = 0x30, 0x31, 0xA0  # the last: context-specific, constructed, number 0
-_ONE = bytes(core.Integer(1).dump())  # the version of SignedData and SignerInfo, of this form
-_DATA, _SIGNED_DATA = (bytes(cms.ContentType(name).dump()) for name in ("data", "signed_data"))
+_INTEGER, _OCTETS, _SEQUENCE, _SET, _UTC_TIME, _LONG_TIME = 0x02, 0x04, 0x30, 0x31, 0x17, 0x18
+_FIRST, _DIRECTORY = 0xA0, 0xA4  # context-specific, constructed, numbers 0 and 4
+_ONE = b"\x02\x01\x01"  # the version of SignedData and SignerInfo, of this form
+_DATA, _SIGNED_DATA = (bytes.fromhex(f"06092a864886f70d0107{number}") for number in ("01", "02"))
+_CONTENT_TYPE, _DIGEST, _TIME = (bytes.fromhex(f"06092a864886f70d0109{number}") for number in ("03", "04", "05"))
+_BINDING = bytes.fromhex("060b2a864886f70d010910022f")  # signing-certificate-v2
 
 
 class Part(Struct, frozen=True):
@@ -81,8 +91,21 @@ def digest_of(data: bytes, certificate: bytes) -> bytes:
 
 
 def to_be_signed(certificate: bytes, digest: bytes, signed_at: datetime) -> bytes:
-    """The signed attributes as they are signed: DER with the tag of a SET (RFC 5652, section 5.4)."""
-    return bytes(_attributes(certificate, digest, signed_at).dump())
+    """The signed attributes as they are signed: DER with the tag of a SET (RFC 5652, section 5.4).
+
+    Exactly four: content-type, message-digest, signing-time, signing-certificate-v2.
+    """
+    names = _issuer_serial(certificate)
+    issuer_serial = der.make(_SEQUENCE, der.make(_SEQUENCE, der.make(_DIRECTORY, names[0])), names[1])
+    # SHA-256 is the default algorithm of the certificate's digest, so DER leaves it out
+    binding = der.make(_SEQUENCE, der.make(_OCTETS, hashlib.sha256(certificate).digest()), issuer_serial)
+    attributes = (
+        (_CONTENT_TYPE, _DATA),
+        (_DIGEST, der.make(_OCTETS, digest)),
+        (_TIME, _time(signed_at)),
+        (_BINDING, der.make(_SEQUENCE, der.make(_SEQUENCE, binding))),
+    )
+    return der.make(_SET, *sorted(der.make(_SEQUENCE, kind, der.make(_SET, value)) for kind, value in attributes))
 
 
 def lower(signature: bytes, curve: Curve) -> bytes:
@@ -94,26 +117,16 @@ def lower(signature: bytes, curve: Curve) -> bytes:
 def encode(signed: Signed) -> bytes:
     """The signature file of these values. Raises SignatureInvalid, SigningError."""
     infos = [_signer_info(part) for part in signed.parts]
-    names = sorted({curve_of(_load(part.certificate)).digest for part in signed.parts})
-    content = _tagged(
+    digests = sorted({_digest_algorithm(curve_of(_load(part.certificate))) for part in signed.parts})
+    content = der.make(
         _SEQUENCE,
         _ONE,
-        _tagged(_SET, *sorted(bytes(_digest_algorithm(name).dump()) for name in names)),
-        _tagged(_SEQUENCE, _DATA),
-        _tagged(_FIRST, *sorted(set(signed.certificates))),
-        _tagged(_SET, *sorted(infos)),
+        der.make(_SET, *digests),
+        der.make(_SEQUENCE, _DATA),
+        der.make(_FIRST, *sorted(set(signed.certificates))),
+        der.make(_SET, *sorted(infos)),
     )
-    return _tagged(_SEQUENCE, _SIGNED_DATA, _tagged(_FIRST, content))
-
-
-def _tagged(tag: int, *parts: bytes) -> bytes:
-    """DER of parts that are whole already, under a tag (X.690, sections 8.1 and 10.1): asn1crypto takes them apart to nest them."""
-    content = b"".join(parts)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
+    return der.make(_SEQUENCE, _SIGNED_DATA, der.make(_FIRST, content))
 
 
 def decode(signature: bytes) -> Signed:
@@ -126,7 +139,7 @@ def decode(signature: bytes) -> Signed:
     try:
         read = _read(signature)
         again = encode(read)
-    except MALFORMED as error:
+    except ValueError as error:
         raise invalid(Reason.STRUCTURE, f"not CMS SignedData of this form: {_short(error)}") from error
     except SignatureInvalid:
         raise
@@ -154,8 +167,8 @@ def check(data: bytes, part: Part) -> None:
         raise invalid(Reason.SIGNATURE, f"certificate {certificates.fingerprint(part.certificate)}") from error
 
 
-def _load(der: bytes) -> x509.Certificate:
-    return certificates.load(der)
+def _load(certificate: bytes) -> x509.Certificate:
+    return certificates.load(certificate)
 
 
 def _key_of(certificate: x509.Certificate) -> tuple[ec.EllipticCurvePublicKey, Curve]:
@@ -168,76 +181,79 @@ def _key_of(certificate: x509.Certificate) -> tuple[ec.EllipticCurvePublicKey, C
     return key, CURVES[key.curve.name]
 
 
-def _digest_algorithm(name: str) -> algos.DigestAlgorithm:
-    oid = algos.DigestAlgorithmId(name).dump()
-    return algos.DigestAlgorithm.load(bytes((0x30, len(oid))) + oid)  # without NULL (RFC 5754, section 2), which a dict would get
+def _digest_algorithm(curve: Curve) -> bytes:
+    return der.make(_SEQUENCE, curve.digest_oid)  # without NULL (RFC 5754, section 2)
 
 
-def _issuer_serial(der: bytes) -> cms.IssuerAndSerialNumber:
-    body = asn1_x509.Certificate.load(der, strict=True)["tbs_certificate"]
-    return cms.IssuerAndSerialNumber({"issuer": body["issuer"], "serial_number": body["serial_number"]})
+def _issuer_serial(certificate: bytes) -> tuple[bytes, bytes]:
+    """Issuer and serial number, as they stand in the certificate (RFC 5280, section 4.1)."""
+    body = der.children(der.children(certificate)[0])
+    if body and body[0][0] == _FIRST:  # the version, absent in the first
+        body = body[1:]
+    if len(body) < 3:
+        raise ValueError("a certificate without an issuer")
+    return body[2], body[0]
 
 
-def _attributes(certificate: bytes, digest: bytes, signed_at: datetime) -> cms.CMSAttributes:
-    """Exactly four: content-type, message-digest, signing-time, signing-certificate-v2."""
-    body = asn1_x509.Certificate.load(certificate, strict=True)["tbs_certificate"]
-    binding = tsp.ESSCertIDv2(
-        {
-            "cert_hash": hashlib.sha256(certificate).digest(),  # SHA-256 is the default algorithm, so DER leaves it out
-            "issuer_serial": {
-                "issuer": [asn1_x509.GeneralName({"directory_name": body["issuer"]})],
-                "serial_number": body["serial_number"],
-            },
-        }
-    )
-    moment = core.UTCTime(signed_at) if 1950 <= signed_at.year < 2050 else core.GeneralizedTime(signed_at)
-    name = "utc_time" if isinstance(moment, core.UTCTime) else "generalized_time"
-    return cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [cms.Time(name=name, value=moment)]}),
-            cms.CMSAttribute({"type": "signing_certificate_v2", "values": [tsp.SigningCertificateV2({"certs": [binding]})]}),
-        ]
-    )
+def _time(moment: datetime) -> bytes:
+    """UTCTime up to 2049, GeneralizedTime after it (RFC 5652, section 11.3)."""
+    moment = moment.astimezone(UTC)
+    short = 1950 <= moment.year < 2050
+    text = f"{moment.year % 100:02}" if short else f"{moment.year:04}"
+    return der.make(_UTC_TIME if short else _LONG_TIME, f"{text}{moment:%m%d%H%M%S}Z".encode())
+
+
+def _moment(value: bytes) -> datetime:
+    match = re.fullmatch(r"([0-9]{2}|[0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z", der.content(value).decode("ascii"))
+    if match is None or len(match[1]) != {_UTC_TIME: 2, _LONG_TIME: 4}.get(value[0]):
+        raise ValueError("signing-time is not a time in UTC")
+    century = "" if value[0] == _LONG_TIME else "19" if match[1] >= "50" else "20"
+    return datetime.strptime(f"{century}{match[0]}", "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _signer_info(part: Part) -> bytes:
     curve = curve_of(_load(part.certificate))
     attributes = to_be_signed(part.certificate, part.digest, part.signed_at)
-    return _tagged(
+    return der.make(
         _SEQUENCE,
         _ONE,
-        bytes(_issuer_serial(part.certificate).dump()),
-        bytes(_digest_algorithm(curve.digest).dump()),
+        der.make(_SEQUENCE, *_issuer_serial(part.certificate)),
+        _digest_algorithm(curve),
         bytes((_FIRST,)) + attributes[1:],  # IMPLICIT: another tag than when they are signed
-        bytes(algos.SignedDigestAlgorithm({"algorithm": curve.algorithm}).dump()),
-        bytes(core.OctetString(part.signature).dump()),
+        der.make(_SEQUENCE, curve.algorithm_oid),
+        der.make(_OCTETS, part.signature),
     )
 
 
 def _read(signature: bytes) -> Signed:
-    content = cms.ContentInfo.load(signature, strict=True)
-    if content["content_type"].native != "signed_data":
+    kind, explicit = _parts(signature, 2, "not a ContentInfo")
+    if kind != _SIGNED_DATA:
         raise ValueError("the content type is not signed-data")
-    data = content["content"]
-    held = tuple(sorted(each.chosen.dump() for each in data["certificates"]))
-    if len(held) > certificates.MANY or not 1 <= len(data["signer_infos"]) <= SIGNERS:
-        raise ValueError(f"{len(held)} certificates, {len(data['signer_infos'])} signers")
-    by_name = {_issuer_serial(der).dump(): der for der in held}
-    return Signed(tuple(_part(info, by_name) for info in data["signer_infos"]), held)
+    signed = _parts(_parts(explicit, 1, "not SignedData")[0], 5, "not the five parts of SignedData")
+    held, infos = tuple(sorted(der.children(signed[3]))), der.children(signed[4])
+    if len(held) > certificates.MANY or not 1 <= len(infos) <= SIGNERS:
+        raise ValueError(f"{len(held)} certificates, {len(infos)} signers")
+    by_name = {der.make(_SEQUENCE, *_issuer_serial(each)): each for each in held}
+    return Signed(tuple(_part(info, by_name) for info in infos), held)
 
 
-def _part(info: cms.SignerInfo, by_name: dict[bytes, bytes]) -> Part:
-    certificate = by_name.get(info["sid"].chosen.dump())
+def _part(info: bytes, by_name: dict[bytes, bytes]) -> Part:
+    fields = _parts(info, 6, "not the six parts of a SignerInfo")
+    certificate = by_name.get(fields[1])
     if certificate is None:
         raise invalid(Reason.CERTIFICATES, "the certificate of a signer is not among them")
-    values = {each["type"].native: each["values"] for each in info["signed_attrs"]}
-    signed_at = values["signing_time"][0].native
-    digest = values["message_digest"][0].native
-    if not isinstance(signed_at, datetime) or signed_at.tzinfo is None:
-        raise ValueError("signing-time is not a time in UTC")
-    return Part(certificate, signed_at.astimezone(UTC), bytes(digest), bytes(info["signature"].native))
+    values = dict(_parts(each, 2, "not an attribute") for each in der.children(fields[3]))
+    if not {_TIME, _DIGEST} <= values.keys():
+        raise ValueError("no signing-time or no message-digest")
+    moment, digest = (_parts(values[kind], 1, "not one value of an attribute")[0] for kind in (_TIME, _DIGEST))
+    return Part(certificate, _moment(moment), der.content(digest), der.content(fields[5]))
+
+
+def _parts(value: bytes, count: int, otherwise: str) -> list[bytes]:
+    found = der.children(value)
+    if len(found) != count:
+        raise ValueError(otherwise)
+    return found
 
 
 def _difference(one: bytes, other: bytes) -> int:

@@ -18,12 +18,24 @@ def children(data: bytes) -> list[bytes]:
     tag, at, stop = _header(data, 0, len(data))
     if not tag & 0x20:
         raise _bad(0, "a primitive value has no parts")
+    if stop != len(data):
+        raise _bad(stop, "bytes follow")
     found = []
     while at < stop:
         _, _, after = _header(data, at, stop)
         found.append(data[at:after])
         at = after
     return found
+
+
+def make(tag: int, *parts: bytes) -> bytes:
+    """The value of this tag whose content is `parts`, which are whole already (X.690, sections 8.1 and 10.1)."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 def content(data: bytes) -> bytes:

@@ -4,7 +4,7 @@ Its folder (mode 0700, each file 0600):
 
     identity.json     what the rest is: who, where the key is, which stamping authority
     identity.p12      the private key with its certificates, under the passphrase (not there where a token holds the key)
-    identity.age      the age identity, encrypted with age under the same passphrase
+    identity.age      the age identity, encrypted in age's form under the same passphrase (`signing.passphrase`)
     request.pem       what the state's certification authority is asked to sign
     certificate.pem   what it gave back; chain.pem: the authorities between it and the root; root.pem: the root, if it was given
 
@@ -12,6 +12,7 @@ With a token, the passphrase has two lines: the passphrase of the age key, then 
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from msgspec import Struct
 from forensics.digest import canonical
 from forensics.errors import SigningError
 from forensics.signing import certificates, keys, private
+from forensics.signing import passphrase as age_file
 from forensics.signing.keys import FileKey, Key
 from forensics.signing.stamping import StampingAuthority
 from forensics.signing.token import Token, TokenKey, request_by_token
@@ -65,6 +67,17 @@ class Identity(Struct, frozen=True):
         return f"Identity({self.name!r}, {self.fingerprint})"
 
 
+class Reader(Struct, frozen=True):
+    """What opens packages and signs nothing: name, age recipient, and the age identity ("AGE-SECRET-KEY-1..."; raises SigningError)."""
+
+    name: str
+    recipient: str
+    age_secret: Callable[[], str]
+
+    def __repr__(self) -> str:
+        return f"Reader({self.name!r}, {self.recipient})"
+
+
 def new(
     folder: Path,
     passphrase: bytes,
@@ -88,7 +101,7 @@ def new(
     private.folder(folder)
     if isinstance(key, FileKey):
         private.write(folder / "identity.p12", key.pkcs12(name, secret, None, []))
-    private.write(folder / "identity.age", pyrage.passphrase.encrypt(str(age).encode(), _text(secret)))
+    private.write(folder / "identity.age", age_file.encrypt(str(age).encode(), _utf8(secret)))
     private.write(folder / "request.pem", request)
     private.write(folder / "identity.json", canonical(facts))
     return facts
@@ -123,29 +136,35 @@ def open_identity(folder: Path, passphrase: bytes | None) -> Identity:
     Raises SigningError where a file may be read by others, or the passphrase does not open it.
     """
     facts = read_facts(folder)
-    if passphrase is None:
-        raise SigningError(f"{folder}: a passphrase is needed; name a file with --passphrase-file, or type it on a terminal")
-    secret, pin = _split(passphrase, facts.token is not None)
+    secret, pin = _split(_given(folder, passphrase), facts.token is not None)
     certificate = certificate_of(folder)
     parsed = certificates.load(certificate)
     key = _key(folder, facts, secret, pin)
     if not certificates.same_key(parsed, key.public()):
         raise SigningError(f"{folder}: certificate.pem is not for the key of this identity; `forensics identity install` the right one")
 
-    def age_secret() -> str:
-        path = folder / "identity.age"
-        try:
-            opened = str(pyrage.passphrase.decrypt(private.read(path), _text(secret)), "ascii").strip()
-        except (pyrage.DecryptError, UnicodeDecodeError) as error:
-            raise SigningError(f"{path}: the passphrase does not open it") from error
-        return opened
-
     root = _certificates(folder / "root.pem")
+    path = folder / "identity.age"
     return Identity(
         certificates.common_name(parsed), certificates.country(parsed), certificates.organisation(parsed),
         certificates.fingerprint(certificate), certificate, _certificates(folder / "chain.pem"), facts.recipient, facts.stamping,
-        key, age_secret, root[0] if root else None,
+        key, lambda: _age_secret(path, private.read(path), secret), root[0] if root else None,
     )  # fmt: skip
+
+
+def open_reader(folder: Path, passphrase: bytes | None) -> Reader:
+    """What a folder's packages are opened with; the signing key stays closed.
+
+    The key of the passphrase is derived in a thread of its own (hashlib gives up the interpreter's lock meanwhile), so that the caller can
+    prepare the rest. So a wrong passphrase is said by `age_secret`, and all else here, with SigningError.
+    """
+    facts = read_facts(folder)
+    secret, _ = _split(_given(folder, passphrase), facts.token is not None)
+    path = folder / "identity.age"
+    pool = ThreadPoolExecutor(1, "passphrase")
+    derived = pool.submit(_age_secret, path, private.read(path), secret)
+    pool.shutdown(wait=False)
+    return Reader(certificates.common_name(certificates.load(certificate_of(folder))), facts.recipient, derived.result)
 
 
 def read_facts(folder: Path) -> Facts:
@@ -250,11 +269,26 @@ def _split(passphrase: bytes, token: bool) -> tuple[bytes, bytes]:
     return secret, pin
 
 
-def _text(secret: bytes) -> str:
+def _given(folder: Path, passphrase: bytes | None) -> bytes:
+    if passphrase is None:
+        raise SigningError(f"{folder}: a passphrase is needed; name a file with --passphrase-file, or type it on a terminal")
+    return passphrase
+
+
+def _age_secret(path: Path, data: bytes, secret: bytes) -> str:
     try:
-        return secret.decode("utf-8")
+        return age_file.decrypt(data, _utf8(secret), str(path)).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise SigningError(f"{path}: what it holds is not an age identity") from error
+
+
+def _utf8(secret: bytes) -> bytes:
+    """The passphrase, which a person can type for `age` as well. Raises SigningError."""
+    try:
+        secret.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SigningError("the passphrase is not UTF-8") from error
+    return secret
 
 
 def _certificates(path: Path) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 from cryptography.x509 import Certificate
 
 from forensics.errors import SigningError
+from forensics.signing import der
 
 ROUNDS = 600_000  # PBKDF2-HMAC-SHA-256, as OWASP's password storage guide has it since 2023
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
@@ -37,17 +38,23 @@ class FileKey:
         return self._key.public_key()
 
     def pkcs12(self, name: str, passphrase: bytes, certificate: Certificate | None, chain: list[Certificate]) -> bytes:
-        """The key and its certificates as PKCS#12 (RFC 7292) with PBES2: PBKDF2-HMAC-SHA-256, AES-256-CBC, HMAC-SHA-256."""
+        """The key and its certificates as PKCS#12 (RFC 7292) with PBES2: PBKDF2-HMAC-SHA-256, AES-256-CBC; without the optional MAC.
+
+        That MAC's key comes of 2,048 rounds of a digest, whatever the rounds of the rest: who has the file would try passphrases
+        against it, hundreds of times faster. What it would tell is told by the certificate, which must be for the key, whenever the
+        identity is opened.
+        """
         if not passphrase:
             raise SigningError("an empty passphrase protects nothing; choose several words")
         encryption = (
             PrivateFormat.PKCS12.encryption_builder()
             .kdf_rounds(ROUNDS)
             .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
-            .hmac_hash(hashes.SHA256())
             .build(passphrase)
         )
-        return pkcs12.serialize_key_and_certificates(name.encode(), self._key, certificate, chain, encryption)
+        made = pkcs12.serialize_key_and_certificates(name.encode(), self._key, certificate, chain, encryption)
+        version, contents, _ = der.children(made)
+        return der.make(made[0], version, contents)
 
     def builder_key(self) -> ec.EllipticCurvePrivateKey:
         """The key itself, for what signs certificates and requests."""

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from forensics.signing import certificates, der, stamping
 from forensics.signing.chain import Purpose, validate
-from forensics.signing.cms import MALFORMED
 from forensics.signing.reasons import Reason, invalid
 from forensics.signing.revocation import Revocation
 from forensics.signing.stamping import StampingAuthority
 from forensics.signing.trust import Trust
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+# What asn1crypto raises on bytes that are not what they should be.
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 _TAGGED_0 = 0xA0
 _GRANTED = b"\x30\x03\x02\x01\x00"  # PKIStatusInfo: status granted, no text, no failure
 _SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
@@ -63,7 +64,7 @@ def accept(data: bytes, asked: bytes, answer: bytes) -> bytes:
     try:
         info = _info(_token(kept))
         nonce = tsp.TimeStampReq.load(asked, strict=True)["nonce"].native
-    except MALFORMED as error:
+    except _MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"the request: {error}") from error
     if info["nonce"].native != nonce:
         raise invalid(Reason.NONCE, "the nonce differs")
@@ -80,7 +81,7 @@ def verify_stamp(
     """
     try:
         return _verify(data, _token(answer), _raw(answer), trust, now or datetime.now(UTC), revocation)
-    except MALFORMED as error:
+    except _MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp of this form: {error}") from error
 
 
@@ -107,7 +108,7 @@ def _bare(answer: bytes) -> bytes:
         if status not in ("granted", "granted_with_mods"):
             raise invalid(Reason.STAMP_REFUSED, f"{status}, {response['status']['status_string'].native}")
         return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": response["time_stamp_token"]}).dump())
-    except MALFORMED as error:
+    except _MALFORMED as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp: {error}") from error
 
 

@@ -84,6 +84,24 @@ def add_crl(old: Trust, data: bytes, chain: tuple[bytes, ...] = ()) -> tuple[Roo
     return tuple(found)
 
 
+def adopt(old: Trust, theirs: Trust) -> tuple[tuple[Root, ...], tuple[Recipient, ...]]:
+    """The roots and recipients of both lists; revocation lists of a root that both have are put together.
+
+    Raises SigningError where the two trust one root for different states or uses.
+    """
+    roots = {root.fingerprint: root for root in old.roots}
+    for root in theirs.roots:
+        ours = roots.get(root.fingerprint, root)
+        if (ours.state, ours.use) != (root.state, root.use):
+            raise SigningError(
+                f"root {root.fingerprint} is trusted for {ours.state} ({ours.use}) already, not for {root.state} ({root.use}): remove it first"
+            )
+        roots[root.fingerprint] = msgspec.structs.replace(root, crls=tuple(dict.fromkeys((*ours.crls, *root.crls))))
+    new = {each.recipient for each in theirs.recipients} | {each.fingerprint for each in theirs.recipients}
+    kept = tuple(each for each in old.recipients if each.recipient not in new and each.fingerprint not in new)
+    return tuple(roots.values()), (*kept, *theirs.recipients)
+
+
 def remove(old: Trust, fingerprint: str) -> tuple[tuple[Root, ...], tuple[Recipient, ...]]:
     """The list without one root or recipient, named by its whole fingerprint. Raises SigningError."""
     wanted = plain(fingerprint)

@@ -6,12 +6,13 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
+import pyrage
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import authority, certificates, identity, open_identity, sign, verify
+from forensics.signing import authority, certificates, identity, open_identity, open_reader, sign, verify
 from forensics.signing.token import Token
 
 _LIBRARIES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
@@ -77,6 +78,36 @@ def test_openssl_opens_the_key_file_and_finds_pbes2(folder, secret, openssl, tmp
     said = subprocess.run(command, capture_output=True, check=True).stderr.decode()
     assert "PBES2, PBKDF2, AES-256-CBC, Iteration 600000, PRF hmacWithSHA256" in said
     assert "PBE-SHA1" not in said and "RC2" not in said
+
+
+def test_the_key_file_has_no_digest_that_is_cheaper_to_try_than_the_key(folder, secret, openssl, tmp_path):
+    """What `openssl pkcs12` says of a MAC and its rounds, it says of none; a wrong passphrase is refused all the same."""
+    (tmp_path / "secret").write_bytes(secret)
+    command = [openssl, "pkcs12", "-in", folder / "identity.p12", "-info", "-noout", "-passin"]
+    said = subprocess.run([*command, f"file:{tmp_path / 'secret'}"], capture_output=True, check=True).stderr.decode()
+    assert "MAC is absent" in said and "MAC: " not in said
+    assert subprocess.run([*command, "pass:wrong horse"], capture_output=True, check=False).returncode != 0
+
+
+def test_a_reader_opens_no_signing_key(folder, secret, anan):
+    (folder / "identity.p12").unlink()
+    reader = open_reader(folder, secret)
+    assert (reader.name, reader.recipient) == ("Chai", identity.read_facts(folder).recipient)
+    assert str(pyrage.x25519.Identity.from_str(reader.age_secret()).to_public()) == reader.recipient
+    assert "AGE-SECRET" not in repr(reader)
+
+
+def test_a_reader_says_a_wrong_passphrase_when_it_is_asked_for_the_key(folder):
+    with pytest.raises(SigningError, match=r"identity\.age: the passphrase does not open it"):
+        open_reader(folder, b"wrong horse").age_secret()
+    with pytest.raises(SigningError, match="a passphrase is needed"):
+        open_reader(folder, None)
+
+
+def test_an_age_key_file_of_an_earlier_version_is_read(folder, secret):
+    """pyrage wrote them, with a work factor that it found fit for the machine."""
+    (folder / "identity.age").write_bytes(pyrage.passphrase.encrypt(b"AGE-SECRET-KEY-1OLD", secret.decode()))
+    assert open_reader(folder, secret).age_secret() == "AGE-SECRET-KEY-1OLD"
 
 
 def test_openssl_accepts_the_request_and_the_chain(thailand, folder, openssl, now):
