@@ -119,6 +119,23 @@ def renew(fingerprints: tuple[str, ...], trust_folder: Path, identity_folder: Pa
     click.echo(f"trust list {made.serial}, signed by {made.signer}")
 
 
+@trust.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@fingerprint_option
+@trust_option
+@identity_option
+@passphrase_option
+def adopt(folder: Path, fingerprints: tuple[str, ...], trust_folder: Path, identity_folder: Path, passphrase_file: Path | None) -> None:
+    """Trust what a colleague's list (a copy in FOLDER) trusts; the fingerprint of the certificate that signed it is confirmed."""
+    identity = opened(identity_folder, passphrase_file)
+    old = trusting.opened_or_new(trust_folder, identity)
+    theirs = lists.open_trust(folder)
+    Compared(fingerprints)("certificate that signed the colleague's trust list", theirs.signer)
+    roots, recipients = trusting.adopt(old, theirs)
+    made = trusting.change(trust_folder, old, identity, at=clock(), roots=roots, recipients=recipients)
+    click.echo(f"trust list {made.serial}: {len(made.roots)} roots, {len(made.recipients)} recipients")
+
+
 class Compared:
     """Shows a fingerprint, and goes on only if a person gave the same one, beforehand or by typing it."""
 

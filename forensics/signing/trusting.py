@@ -94,7 +94,7 @@ def adopt(old: Trust, theirs: Trust) -> tuple[tuple[Root, ...], tuple[Recipient,
         ours = roots.get(root.fingerprint, root)
         if (ours.state, ours.use) != (root.state, root.use):
             raise SigningError(
-                f"root {root.fingerprint} is trusted for {ours.state} ({ours.use}) already, not for {root.state} ({root.use}): remove it first"
+                f"root {root.fingerprint} is trusted for {ours.state} ({ours.use}) already, not {root.state} ({root.use}): remove it first"
             )
         roots[root.fingerprint] = msgspec.structs.replace(root, crls=tuple(dict.fromkeys((*ours.crls, *root.crls))))
     new = {each.recipient for each in theirs.recipients} | {each.fingerprint for each in theirs.recipients}

@@ -84,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.forensics(identities)
     made.forensics(PARTNER)
     (made.folder / "fingerprints").write_text(
-        'TH_ROOT="$(fingerprint th-root/root.pem)"; VN_ROOT="$(fingerprint vn-root/root.pem)"\n'
+        'TH_ROOT="$(fingerprint th-root/root.pem)"; VN_ROOT="$(fingerprint vn-root/root.pem)"; ANA="$(fingerprint ana/certificate.pem)"\n'
         f"VAN_CARD={json.loads((made.folder / 'van.card').read_text())['card']['fingerprint']}\n"
     )
     made.forensics(f". ./fingerprints\n{trust}")

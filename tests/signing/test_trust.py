@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import authority, card, certificates, open_trust, trusting
+from forensics.signing import Trust, authority, card, certificates, open_trust, trusting
 
 
 def said(*fingerprints):
@@ -124,6 +124,26 @@ def test_a_revocation_list_is_kept_with_its_root_and_checked(folder, anan, malay
     kept.write_bytes(crl[:-1] + b"\x00")
     with pytest.raises(SigningError, match="changed since it was added"):
         open_trust(folder)
+
+
+def test_a_colleagues_list_is_taken_over_with_its_revocation_lists(folder, anan, busaba, malaysia, thailand, secret, now, tmp_path):
+    theirs = open_trust(folder, signer=anan.fingerprint)
+    crl = authority.revoke(malaysia.authority, secret, (), at=now)
+    theirs = trusting.change(folder, theirs, anan, at=now, roots=trusting.add_crl(theirs, crl), recipients=theirs.recipients)
+    own = tmp_path / "own"
+    old = trusting.opened_or_new(own, busaba)
+    roots = trusting.add_root(old, "TH", thailand.root, "root", said(certificates.fingerprint(thailand.root)))
+    old = trusting.change(own, old, busaba, at=now, roots=roots, recipients=())
+    roots, recipients = trusting.adopt(old, theirs)
+    trusting.change(own, old, busaba, at=now, roots=roots, recipients=recipients)
+    found = open_trust(own, signer=busaba.fingerprint)
+    assert {root.state: root.crls for root in found.roots} == {"MY": (crl,), "TH": ()}
+    assert found.recipients == theirs.recipients
+    assert trusting.adopt(found, theirs) == (found.roots, found.recipients)
+
+    elsewhere = trusting.add_root(Trust(), "TH", thailand.root, "root", said(certificates.fingerprint(thailand.root)), use="stamping")
+    with pytest.raises(SigningError, match="already, not TH"):
+        trusting.adopt(Trust(elsewhere), found)
 
 
 def forensics(folder: Path, *words: str) -> subprocess.CompletedProcess:
