@@ -105,7 +105,7 @@ def prepare(*, megapixels: int = 40) -> Prepared:
     return Prepared((re2.compile(_START, options), re2.compile(_UTF16_RUN, options), either))
 
 
-@extractor(version="1.0", mime=(*_FORMATS, "text/*", "application/*", "message/*"), prepare=prepare)
+@extractor(version="1.1", mime=(*_FORMATS, "text/*", "application/*", "message/*"), prepare=prepare)
 def boarding_pass(file: File, patterns: tuple[Any, Any, Any], *, megapixels: int = 40) -> Iterator[Finding]:
     """Boarding passes (IATA Resolution 792) in pictures and in other content, and the other two-dimensional barcodes of pictures.
 
@@ -355,6 +355,7 @@ def _findings(found: Pass, text: str, where: dict[str, Value], locator: ByteRang
             kind="boarding-pass",
             summary=f"Boarding pass: {', '.join(details)}",
             level="notable",
+            category="SOM-TRAVEL-HISTORY",
             data=data,
             locator=locator,
         )

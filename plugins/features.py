@@ -124,7 +124,7 @@ def prepare(*, limit: int = 10_000) -> Prepared:
     return Prepared((Patterns({**_PATTERNS, **run}), Patterns({**_PATTERNS, **_TEXT_PATTERNS, **run})))
 
 
-@extractor(version="1.0", mime=("text/*", "application/*", "message/*"), states=STATES, prepare=prepare)
+@extractor(version="1.1", mime=("text/*", "application/*", "message/*"), states=STATES, prepare=prepare)
 def features(file: File, patterns: tuple[Patterns, Patterns], *, limit: int = 10_000) -> Iterator[Finding]:
     """E-mail addresses, links, phone numbers of ASEAN states, IBANs, payment cards and wallets, checked where they can be.
 
@@ -193,6 +193,7 @@ def _context(window: bytes, start: int, end: int, encoding: str) -> str:
 
 
 _LEVELS: dict[str, Level] = {"iban": "notable", "payment-card": "notable", "crypto-wallet": "notable"}
+_CATEGORIES = {"iban": "SOM-PAYMENT", "payment-card": "SOM-PAYMENT", "crypto-wallet": "SOM-PAYMENT"}  # proposals: a person decides
 _LABELS = {
     "email": "E-mail address",
     "url": "Link",
@@ -214,6 +215,7 @@ def _finding(kind: str, value: str, entry: Entry) -> Finding:
         kind=kind,
         summary=f"{label} {value if len(value) <= 200 else value[:200] + '…'}{f' [{about}]' if about else ''}{times}",
         level=_LEVELS.get(kind, "info"),
+        category=_CATEGORIES.get(kind),
         locator=ByteRange(entry.offsets[0], entry.size),
         data={
             "value": value,

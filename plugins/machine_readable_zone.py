@@ -132,7 +132,7 @@ def prepare() -> Prepared:
     return Prepared(Patterns(re2.compile(_START, options), re2.compile(_UTF16_RUN, options), either))
 
 
-@extractor(version="1.0", mime=("text/*", "application/*", "message/*"), prepare=prepare)
+@extractor(version="1.1", mime=("text/*", "application/*", "message/*"), prepare=prepare)
 def machine_readable_zone(file: File, patterns: Patterns) -> Iterator[Finding]:
     """Machine-readable zones of passports, identity cards and visas in text, with check digits verified (ICAO Doc 9303).
 
@@ -291,6 +291,7 @@ def read_zone(layout: Format, lines: list[str], locator: ByteRange) -> Finding |
         kind="travel-document",
         summary=f"{layout.name} {number} of {state or '?'}: {name} ({verdict}; {NOTE})",
         level="info" if failed else "notable",
+        category="SOM-IDENTITY",
         data=data,
         locator=locator,
     )

@@ -87,7 +87,7 @@ EDITORS = re.compile(
 
 
 @extractor(
-    version="1.0",
+    version="1.1",
     mime=(
         "image/jpeg",
         "image/tiff",
@@ -459,6 +459,7 @@ def _finding(data: dict[str, Value], files: tuple[Attachment, ...]) -> Finding:
         when=when,
         data=data,
         level="notable" if located else "info",
+        category="SOM-TRAVEL-HISTORY" if located else None,
         text="\n".join(
             str(data[field]) for field in ("description", "artist", "copyright", "user_comment", "camera_owner") if field in data
         ),

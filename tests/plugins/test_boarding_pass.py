@@ -47,7 +47,7 @@ def told(evidence, name: str) -> dict:
 
 def test_mandatory_items_of_the_published_example():
     (finding,) = read(SINGLE)
-    assert (finding.kind, finding.level) == ("boarding-pass", "notable")
+    assert (finding.kind, finding.level, finding.category) == ("boarding-pass", "notable", "SOM-TRAVEL-HISTORY")
     assert [finding.data[name] for name in FIELDS] == [
         *("DESMARAIS/LUC", "ABC123", "YUL", "FRA", "AC", "0834", "326", "J", "001A", "0025", "1"),
     ]

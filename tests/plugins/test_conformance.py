@@ -25,6 +25,7 @@ from forensics.plugin import (
     Plugin,
     Unsupported,
 )
+from forensics.review import vocabulary
 from forensics.testing import file_of
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -172,6 +173,7 @@ def test_half_of_each_sample_does_no_harm(path: Path, evidence: Path) -> None:
 def test_findings_are_said_as_the_contract_wants(path: Path, evidence: Path) -> None:
     for finding in findings_of(path, evidence):
         assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", finding.kind)
+        assert finding.category is None or vocabulary.is_category(finding.category)
         assert finding.summary
         assert finding.summary.isprintable(), finding.summary
         assert finding.when is None or finding.when.tzinfo in (None, UTC)

@@ -203,6 +203,11 @@ def test_a_stream_that_reads_short_is_read_to_its_end():
     assert values == ["first@example.com", "last@example.com"]
 
 
+def test_ways_to_pay_are_proposed_as_payment_and_nothing_else_is():
+    found = run(features, b"GB82 WEST 1234 5698 7654 32, 4111 1111 1111 1111, a@example.com", mime="text/plain")
+    assert {(each.kind, each.category) for each in found} == {("iban", "SOM-PAYMENT"), ("payment-card", "SOM-PAYMENT"), ("email", None)}
+
+
 def test_the_limit_on_distinct_features_is_never_silent():
     content = b"\n".join(b"user%d@example.com" % n for n in range(50))
     *kept, limit = run(features, content, mime="text/plain", given={"limit": 7})

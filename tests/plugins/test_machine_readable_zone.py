@@ -45,6 +45,7 @@ def test_specimen_is_read_whole(form, number, nationality, birth, born, expiry, 
     (finding,) = read("\n".join(SPECIMENS[form]))
     data = finding.data
     assert (finding.kind, finding.level, data["format"]) == ("travel-document", "notable", form)
+    assert finding.category == "SOM-IDENTITY"
     assert (data["surname"], data["given_names"], data["sex"]) == ("ERIKSSON", "ANNA MARIA", "F")
     assert (data["issuing_state"], data["nationality"], data["document_number"]) == ("UTO", nationality, number)
     assert (data["birth_date"], data["birth_date_interpretation"]) == (birth, born)

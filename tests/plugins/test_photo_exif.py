@@ -84,7 +84,7 @@ def test_every_position_is_what_exiftool_says(photographs: dict[str, tuple[dict[
         assert finding.data["gps_latitude"] == pytest.approx(expected["GPSLatitude"], abs=1e-6)
         assert finding.data["gps_longitude"] == pytest.approx(expected["GPSLongitude"], abs=1e-6)
         assert finding.data.get("gps_altitude") == pytest.approx(expected.get("GPSAltitude"), abs=0.05)
-        assert finding.level == "notable"
+        assert (finding.level, finding.category) == ("notable", "SOM-TRAVEL-HISTORY")
         if "GPSDateTime" in expected:
             assert finding.data["gps_time"] == expected["GPSDateTime"].rstrip("Z")
 
