@@ -1,7 +1,7 @@
 # `make test` installs what the tests need from Debian where it runs as root, else names it.
 VENV ?= .venv
 PY := $(VENV)/bin/python
-DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core iproute2 linux-libc-dev exfatprogs age poppler-utils softhsm2 squashfs-tools btrfs-progs f2fs-tools
+DEBIAN := ewf-tools sleuthkit e2fsprogs dosfstools mtools chromium fonts-noto-core iproute2 linux-libc-dev exfatprogs age poppler-utils softhsm2 squashfs-tools btrfs-progs f2fs-tools xfsprogs apfsprogs
 COMMANDS := ewfacquire fls mke2fs mkfs.vfat mcopy chromium ip mkfs.exfat age pdfsig mksquashfs mkfs.btrfs sload.f2fs softhsm2-util
 
 DEMO ?= demo-case

@@ -28,13 +28,13 @@ class Snapshot(NamedTuple):
 
 def snapshots(source: Source, number: int) -> list[Snapshot]:
     """The snapshots of volume `number` (from 1 on) of a container. Raises Corrupt where what leads to them cannot be read."""
-    container, size = _container(source)
+    container, size = container_of(source)
     identifiers = [each for each in struct.unpack_from("<100Q", container, 184) if each]
     if number > len(identifiers):
         raise Corrupt(f"the container lists {len(identifiers)} volumes")
     (map_at,) = struct.unpack_from("<Q", container, 160)
-    (tree,) = struct.unpack_from("<Q", _block(source, map_at, size), 48)
-    volume = _block(source, _resolve(source, tree, identifiers[number - 1], size), size)
+    (tree,) = struct.unpack_from("<Q", block_at(source, map_at, size), 48)
+    volume = block_at(source, _resolve(source, tree, identifiers[number - 1], size), size)
     if volume[32:36] != _VOLUME:
         raise Corrupt("the volume's superblock is not where the object map says")
     (count,) = struct.unpack_from("<Q", volume, 216)
@@ -47,7 +47,7 @@ def snapshots(source: Source, number: int) -> list[Snapshot]:
     return found
 
 
-def _container(source: Source) -> tuple[bytes, int]:
+def container_of(source: Source) -> tuple[bytes, int]:
     """The container's superblock in force, that of the highest transaction, and the size of a block."""
     first = source.read(0, 4096)
     size, blocks, base = (
@@ -65,7 +65,7 @@ def _container(source: Source) -> tuple[bytes, int]:
     return best.ljust(1288, b"\0"), size
 
 
-def _block(source: Source, at: int, size: int) -> bytes:
+def block_at(source: Source, at: int, size: int) -> bytes:
     block = source.read(at * size, size) if at < 1 << 52 else b""
     if len(block) < size:
         raise Corrupt(f"block {at} lies beyond the end")
@@ -89,7 +89,7 @@ def _entries(node: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _resolve(source: Source, at: int, identifier: int, size: int) -> int:
     """The block of a virtual object, by the object map: the newest version of it."""
     for _ in range(_DEPTH):
-        node = _block(source, at, size)
+        node = block_at(source, at, size)
         best: bytes | None = None
         for key, value in _entries(node):
             if len(key) < 16 or len(value) < 8 or struct.unpack_from("<Q", key)[0] > identifier:
@@ -109,7 +109,7 @@ def _records(source: Source, at: int, size: int, depth: int = 0) -> Iterator[Sna
     """The snapshots in a tree of their metadata, in order of their transactions."""
     if depth > _DEPTH:
         raise Corrupt(f"the tree of snapshots is more than {_DEPTH} levels deep")
-    node = _block(source, at, size)
+    node = block_at(source, at, size)
     count = 0
     for key, value in _entries(node):
         if count >= limits.SNAPSHOTS:

@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
-from forensics.evidence import limits
+from forensics.evidence import btrfs_free, free_blocks, limits
 from forensics.evidence.btrfs_volume import LAST, BtrfsVolume, Tree, read_super
 from forensics.evidence.inodes import Content, InodeSystem, Node, when
 from forensics.evidence.libyal import Source
 from forensics.evidence.packed import Method, unpack
+from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.location import Layer, Location, decode, escape
 from forensics.model import Fault, Times
 
 _TOP = 5
-_ROOT_DIRECTORIES, _CHECKSUM_TREE = 6, 7
+_EXTENT_TREE, _ROOT_DIRECTORIES, _CHECKSUM_TREE = 2, 6, 7
 _FIRST_INODE = 256
 _EMPTY = 2  # the inode of a directory that stands for a subvolume which is not here
 _INODE_ITEM, _DIR_ITEM, _DIR_INDEX, _EXTENT, _ROOT_ITEM, _ROOT_REF = 1, 84, 96, 108, 132, 156
@@ -55,7 +56,7 @@ class Btrfs(InodeSystem[Inode]):
     def __init__(self, source: Source, exhibit: str, layers: tuple[Layer, ...], *, base: int = 0, description: str | None = None) -> None:
         place = str(Location(exhibit, (*layers, Layer("btrfs"))))
         head, problem = read_super(source, place)
-        self._sector = head.sector
+        self._head, self._sector = head, head.sector
         self._trees: dict[int, Tree] = {}
         try:
             self._volume = BtrfsVolume(source, head)
@@ -92,6 +93,18 @@ class Btrfs(InodeSystem[Inode]):
         if mended:
             message = f"{len(mended)} blocks, the first at address {min(mended)}, have a damaged copy; another copy of each was read"
             yield Fault(location=self._prefix, kind="damaged", message=message)
+
+    def free_runs(self) -> Iterator[free_blocks.Run]:
+        """The byte ranges of this device that no file has. Raises Corrupt, Unsupported where that cannot be told."""
+        if self._head.log:
+            raise Unsupported("a log was not replayed, and what it put to use since the last full commit stands in no map")
+        size = min(self._source.size, self._head.size)
+        return btrfs_free.free_runs(self._volume, self._tree(_EXTENT_TREE), self._head.node, size)
+
+    def space(self) -> UnallocatedSpace:
+        """Where its unallocated space is."""
+        layers = (*self._layers, Layer("unallocated"))
+        return UnallocatedSpace(self._exhibit, layers, self._source, 0, self.free_runs, stated=False, place=self._base)
 
     # --- trees ------------------------------------------------------------------------------------------------------------
 

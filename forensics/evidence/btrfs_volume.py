@@ -51,6 +51,7 @@ class _Chunk(NamedTuple):
     size: int
     copies: tuple[int, ...]
     problem: str | None
+    striped: bool = False
 
 
 class _Block(NamedTuple):
@@ -74,6 +75,7 @@ class Super(NamedTuple):
     features: int
     method: int
     device: int
+    size: int
     label: bytes
     array: bytes
 
@@ -140,6 +142,7 @@ def _super(data: bytes, at: int, place: str) -> Super:
         features=features,
         method=method,
         device=int.from_bytes(data[201:209], "little"),
+        size=int.from_bytes(data[209:217], "little"),
         label=data[299:555].partition(b"\0")[0],
         array=data[811 : 811 + min(size, 2048)],
     )
@@ -201,7 +204,7 @@ class BtrfsVolume:
         elif not mine:
             others = ", ".join(str(device) for device in sorted({device for device, _ in stripes})[:8])
             problem = f"lies on device {others}, and this is device {self._head.device}"
-        return _Chunk(start, size, mine, problem)
+        return _Chunk(start, size, mine, problem, profile is not None and count > 1)
 
     def _chunk_of(self, address: int) -> _Chunk:
         number = bisect_right(self._chunks, address, key=lambda chunk: chunk.start) - 1
@@ -217,6 +220,17 @@ class BtrfsVolume:
         if address + size > chunk.start + chunk.size:
             raise Corrupt(f"{size} bytes at address {address} go on beyond their chunk")
         return tuple(copy + address - chunk.start for copy in chunk.copies)
+
+    def stretches(self) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+        """Address and size of every chunk, in order, and where its copies begin on this device. Raises Corrupt, Unsupported (stripes)."""
+        end = 0
+        for chunk in self._chunks:
+            if chunk.start < end:
+                raise Corrupt(f"two chunks have address {chunk.start}")
+            if chunk.striped:
+                raise Unsupported(f"address {chunk.start} {chunk.problem}: what is free on this device is not told")
+            end = chunk.start + chunk.size
+            yield chunk.start, chunk.size, chunk.copies
 
     # --- trees ------------------------------------------------------------------------------------------------------------
 

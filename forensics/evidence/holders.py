@@ -5,11 +5,12 @@ from functools import partial
 from msgspec.structs import replace
 
 from forensics.errors import EvidenceError, Locked, Unsupported
-from forensics.evidence import apfs, core_storage, lvm, shadow, signatures, wide
+from forensics.evidence import apfs, apfs_free, core_storage, lvm, shadow, signatures, wide
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.keys import NAMES
 from forensics.evidence.search import Member, Search, Volume, raise_storage, read_volume, why_locked, within
 from forensics.evidence.tsk import TskFileSystem
+from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.location import Layer, Location
 
 
@@ -111,6 +112,8 @@ def apfs_container(search: Search, volume: Volume) -> bool:
         search.refuse(volume, "apfs-container", error)
         return True
     layers = search.holds(volume, "apfs-container", f"APFS container of {len(volumes)} volumes")
+    runs, free = partial(apfs_free.free_runs, volume.source), (*layers, Layer("unallocated"))
+    search.free(UnallocatedSpace(search.exhibit, free, volume.source, 0, runs, stated=False, place=volume.offset))
     for each in volumes:
         inside = (*layers, Layer("volume", str(each.number)))
         keys = search.keys_of(inside)

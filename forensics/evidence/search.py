@@ -9,7 +9,7 @@ from forensics.evidence import limits, lvm
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.keys import Key, Keys
 from forensics.evidence.libyal import Part, Source
-from forensics.evidence.tsk import Medium, TskFileSystem
+from forensics.evidence.tsk import Medium
 from forensics.evidence.unallocated import UnallocatedSpace, space_of
 from forensics.location import Layer, Location
 from forensics.model import Fault, FaultKind, LayerInfo
@@ -79,9 +79,12 @@ class Search:
         self.recognised = True
         if not self.full:
             self.file_systems.append(system)
-            space = space_of(system) if isinstance(system, TskFileSystem) else None
-            self.spaces += [space] if space else []
+            self.free(space_of(system))
         self.add(system.info)
+
+    def free(self, space: UnallocatedSpace | None) -> None:
+        """Unallocated space of what was found."""
+        self.spaces += [space] if space and not self.full else []
 
     def holds(self, volume: Volume, kind: str, description: str, label: str | None = None, at: str = "") -> tuple[Layer, ...]:
         """A layer that holds others: it is examined in that these are. Its layers come back."""

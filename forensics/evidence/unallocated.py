@@ -6,9 +6,11 @@ never joined.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, runtime_checkable
 
 from forensics.errors import Corrupt, EvidenceError, Unsupported
 from forensics.evidence import free_blocks
+from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.libyal import Source
 from forensics.evidence.space import KIND
 from forensics.evidence.tsk import TskFileSystem
@@ -26,7 +28,7 @@ class UnallocatedSpace:
     """Byte ranges of a medium that no file has. Satisfies `FileSystem`.
 
     `runs` gives them (offset, size) from byte `base` of the medium on; `layers` are those that lead to them. It is `stated` where the
-    layers of the exhibit already say that it is there.
+    layers of the exhibit already say that it is there. `source` itself begins at byte `place` of what holds it.
     """
 
     def __init__(
@@ -38,10 +40,11 @@ class UnallocatedSpace:
         runs: Callable[[], Iterable[free_blocks.Run]],
         *,
         stated: bool,
+        place: int = 0,
     ) -> None:
         self._exhibit, self._layers, self._source, self._base, self._runs = exhibit, layers, source, base, runs
-        self.stated = stated
-        self.info = LayerInfo(location=str(Location(exhibit, layers)), kind=KIND, offset=base, size=0, reason=NOT_ASKED)
+        self.stated, self._place = stated, place
+        self.info = LayerInfo(location=str(Location(exhibit, layers)), kind=KIND, offset=place + base, size=0, reason=NOT_ASKED)
 
     def runs(self) -> Iterator[free_blocks.Run]:
         """Its byte ranges as far as they were acquired. Raises Unsupported, Corrupt where the map of blocks cannot be read."""
@@ -62,7 +65,7 @@ class UnallocatedSpace:
                         kind="virtual",
                         size=length,
                         state="unallocated",
-                        start=self._base + at,
+                        start=self._place + self._base + at,
                     )
         except EvidenceError as error:
             kind: FaultKind = "unsupported" if isinstance(error, Unsupported) else "corrupt"
@@ -111,9 +114,18 @@ class Range:
         return False
 
 
-def space_of(system: TskFileSystem) -> UnallocatedSpace | None:
-    """The free blocks of a file system; `None` for a shadow copy, whose free blocks are those of its volume."""
-    if any(layer.kind == "vss" for layer in system.layers):
+@runtime_checkable
+class Spacious(Protocol):
+    """A file system that says itself where its unallocated space is; `None` where that is another's to say."""
+
+    def space(self) -> UnallocatedSpace | None: ...
+
+
+def space_of(system: FileSystem) -> UnallocatedSpace | None:
+    """The free blocks of a file system; `None` for a shadow copy, whose free blocks are those of its volume, and where there is no map."""
+    if isinstance(system, Spacious):
+        return system.space()
+    if not isinstance(system, TskFileSystem) or any(layer.kind == "vss" for layer in system.layers):
         return None
     layers = (*system.layers, Layer("unallocated"))
     return UnallocatedSpace(system.exhibit, layers, system.source, system.info.offset, system.free_runs, stated=False)

@@ -8,10 +8,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from forensics.errors import Corrupt
-from forensics.evidence import limits
+from forensics.errors import Corrupt, Unsupported
+from forensics.evidence import limits, xfs_free
+from forensics.evidence.free_blocks import NO_MAP, Run
 from forensics.evidence.keys import Key
 from forensics.evidence.libyal import FAILURES, OpenFile, Source, raise_failure, said
+from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.location import Layer, Location, escape
 from forensics.model import Entry, EntryKind, Fault, LayerInfo, Times
 
@@ -135,7 +137,7 @@ class WideFileSystem:
         from dfvfs.path import factory
         from dfvfs.resolver import context, resolver
 
-        self._kind, self._facts, self._base = kind, KINDS[kind], base
+        self._kind, self._facts, self._base, self._source = kind, KINDS[kind], base, source
         self._exhibit, self._layers = exhibit, (*layers, Layer(kind))
         self._prefix = str(Location(exhibit, self._layers))
         self._failures = (*FAILURES, errors.Error)
@@ -199,6 +201,19 @@ class WideFileSystem:
                     break
             else:
                 stack.pop()
+
+    def free_runs(self) -> Iterator[Run]:
+        """The byte ranges that no file has; of APFS that is the container's to say. Raises Corrupt, Unsupported."""
+        if self._kind != "xfs":
+            raise Unsupported(NO_MAP)
+        return xfs_free.free_runs(self._source)
+
+    def space(self) -> UnallocatedSpace | None:
+        """Where its unallocated space is; of a volume of APFS it is that of the container."""
+        if self._kind == "apfs":
+            return None
+        layers = (*self._layers, Layer("unallocated"))
+        return UnallocatedSpace(self._exhibit, layers, self._source, 0, self.free_runs, stated=False, place=self._base)
 
     def open(self, location: Location) -> "WideStream":
         """The content at a location of this file system, found by its meta address. Raises Corrupt where there is none."""
