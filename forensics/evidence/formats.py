@@ -101,7 +101,15 @@ VOLUMES = (
         "second header",
         "own, cryptography, libluksde",
     ),
-    Format("Volume shadow copies", ("vss",), "each a layer with its time", "as NTFS", _NONE, "named", "libvshadow"),
+    Format(
+        "Volume shadow copies",
+        ("vss",),
+        "each a layer with its time; what the volume has in the same blocks is read once",
+        "as NTFS",
+        _NONE,
+        "named",
+        "libvshadow",
+    ),
 )
 FILE_SYSTEMS = (
     Format(

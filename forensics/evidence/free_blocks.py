@@ -1,4 +1,4 @@
-"""Which blocks of a file system no file has, by its own map of them: FAT, exFAT, NTFS, ext2-4, HFS+.
+"""Which blocks of a file system no file has, by its own map of them: FAT, exFAT, NTFS, ext2-4, HFS+. Others have modules of their own.
 
 Numbers are those of the file system's own specification. Runs are given in bytes from where the file system begins, in order, and never
 touch each other. The map is read in pieces, so that memory stays flat.
