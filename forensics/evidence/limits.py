@@ -32,6 +32,13 @@ OPEN_FILES = 64
 NAMES = 1 << 18
 """Names kept in memory, of folders whose files own what deleted ones lost."""
 
+LARGE_DIRECTORY = 256 << 10
+"""Bytes of a directory's content from which on it is read here: The Sleuth Kit's time for one grows with the square of its names, and
+is as long at about 5,000."""
+
+POSITIONS = 1 << 23
+"""Names of large directories whose places are kept in memory, at 16 bytes each."""
+
 MEDIUM = 1 << 53
 """Bytes of a medium that an image may claim: 8 PiB; a header can claim anything, and reading it through would never end."""
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from forensics.errors import EvidenceError
 from forensics.evidence import limits
+from forensics.evidence.directories import Directories
 from forensics.evidence.filesystem import Stream
 from forensics.evidence.libyal import Source
 from forensics.evidence.tsk_constants import COMPRESSED, NON_RESIDENT
@@ -93,7 +94,7 @@ class SlackWalk(Walk):
     """Goes through the allocated files, and yields their slack in their place."""
 
     def __init__(self, fs: Any, kind: str, prefix: str, base: int, source: Source) -> None:
-        super().__init__(fs, kind, prefix, base)
+        super().__init__(fs, kind, prefix, base, Directories(fs, kind, source, base))
         self._source = source
         self._empty = self._empty_bytes = 0
 

@@ -14,6 +14,7 @@ import pytsk3
 
 from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
 from forensics.evidence import free_blocks, limits, shadow_files
+from forensics.evidence.directories import Directories
 from forensics.evidence.libyal import Part, Source
 from forensics.evidence.slack import SlackStream, SlackWalk, slack_of
 from forensics.evidence.tsk_constants import (
@@ -220,6 +221,7 @@ class TskFileSystem:
         self._recent: OrderedDict[int, Any] = OrderedDict()
         self._addresses: OrderedDict[str, int] = OrderedDict()
         self._names: tuple[int, dict[bytes, int]] = (-1, {})
+        self._directories = Directories(fs, kind, self.source, offset)
         self._same: Callable[[], shadow_files.Compare] | None = None
         length = (int(fs.info.last_block) + 1) * int(fs.info.block_size)
         self.info = LayerInfo(
@@ -236,11 +238,15 @@ class TskFileSystem:
     def walk(self) -> Iterator[Entry | Fault]:
         """Allocated entries depth-first in the file system's own order, then deleted ones, then orphans. See `tsk_walk`."""
         utc()
-        return Walk(self._fs, self._kind, self.info.location, self._base, self._same() if self._same else None).run()
+        return self._walk(self._same() if self._same else None).run()
 
     def compare_with(self, live: "TskFileSystem", same: Callable[[], Callable[[int, int], bool]]) -> None:
         """Say of the files of this shadow copy which have the same blocks in `live`; `same` is asked for when the walk begins."""
         self._same = lambda: shadow_files.comparison(self._fs, live._fs, same())
+
+    def _walk(self, same: shadow_files.Compare | None = None) -> Walk:
+        directories = Directories(self._fs, self._kind, self.source, self._base)
+        return Walk(self._fs, self._kind, self.info.location, self._base, directories, same)
 
     def walk_slack(self) -> Iterator[Entry | Fault]:
         """The slack of allocated files. See `slack`."""
@@ -284,7 +290,7 @@ class TskFileSystem:
         folder = self._directory(parent)
         if folder is None:
             return None
-        address = self._listing(folder).get(encode(name + suffix))
+        address = self._child(folder, encode(name + suffix))
         if address is None:
             return None
         meta = str(address)
@@ -297,8 +303,7 @@ class TskFileSystem:
     def _slack(self, location: Location) -> SlackStream:
         """The slack of the stream whose content ends at the location's offset."""
         address, _, _ = self._meta(location)
-        walk = Walk(self._fs, self._kind, self.info.location, self._base)
-        for stream in walk.streams(self._file(address, location), address):
+        for stream in self._walk().streams(self._file(address, location), address):
             if stream.meta == location.meta and stream.name == location.stream and stream.size == location.offset:
                 return SlackStream(self.source, slack_of(stream, self._base, int(self._fs.info.block_size)))
         raise Corrupt(f"{location}: the metadata has no stream that ends at byte {location.offset}")
@@ -350,12 +355,21 @@ class TskFileSystem:
             return self._addresses[path]
         parent, _, name = path.rpartition("/")
         above = self._directory(parent) if path.count("/") <= limits.PATH_DEPTH else None
-        address = self._listing(above).get(encode(name)) if above is not None else None
+        address = self._child(above, encode(name)) if above is not None else None
         if address is not None:
             self._addresses[path] = address
             if len(self._addresses) > 1024:
                 self._addresses.popitem(last=False)
         return address
+
+    def _child(self, folder: int, name: bytes) -> int | None:
+        """The meta address of an allocated name in a directory."""
+        try:
+            if self._directories.names(folder) is not None:
+                return self._directories.find(folder, name)
+        except OSError:
+            return None  # the walk says that this directory cannot be read
+        return self._listing(folder).get(name)
 
     def _listing(self, address: int) -> dict[bytes, int]:
         """Allocated names of a directory and their meta addresses. The last one is kept: companions are asked for in a row."""

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from forensics.evidence import limits
 from forensics.evidence.allocation import Claims, Marks, Owners
 from forensics.evidence.deleted import Judge, Verdict
+from forensics.evidence.directories import Directories
+from forensics.evidence.directory_names import Trouble
 from forensics.evidence.reparse import SIZE, Reparse, read_reparse
 from forensics.evidence.shadow_files import SAME, Compare
 from forensics.evidence.tsk_constants import (
@@ -68,19 +70,21 @@ class _Folder:
 
 
 class Walk:
-    """One walk of one file system. `fs` is a pytsk3.FS_Info, `prefix` the text of the locations, `base` its byte offset on the medium.
+    """One walk of one file system.
 
+    `fs` is a pytsk3.FS_Info, `prefix` the text of the locations, `base` its byte offset on the medium, `directories` gives the names.
     `same` tells which allocated streams of a shadow copy the live volume has in the same blocks.
     """
 
-    def __init__(self, fs: Any, kind: str, prefix: str, base: int, same: Compare | None = None) -> None:
+    def __init__(self, fs: Any, kind: str, prefix: str, base: int, directories: Directories, same: Compare | None = None) -> None:
+        self._directories = directories
         self._fs, self._kind, self._prefix, self._base = fs, kind, prefix, base
         self._block = int(fs.info.block_size)
         self._ntfs, self._fat, self._posix = kind == "ntfs", kind in FAT, kind in POSIX
         self._clock = Clock(DIGITS.get(kind, 9), "" if kind in LOCAL_TIME else "Z")
         self._same = same
         self._owners, self._claims = Owners(), Claims()
-        self._live, self._entered = Marks(), Marks()
+        self._live, self._named, self._entered = Marks(), Marks(), Marks()
         self._folders: list[tuple[int, str]] = []
         self._revisit: list[int] = []
         self._recent: dict[int, dict[int, bytes]] = {}
@@ -145,7 +149,7 @@ class Walk:
     def _enter(self, address: int, path: str) -> Generator[Fault, None, _Folder | None]:
         """Open a directory; the generator's value is the folder, or `None` after a fault."""
         try:
-            names = _names(self._fs.open_dir(inode=address), self, path, address)
+            names = _names(self._directories.open(address), self, path, address)
         except OSError as error:
             self._incomplete = True
             yield self._fault(path, str(address), "corrupt", f"the directory cannot be read: {_said(error)}")
@@ -226,6 +230,7 @@ class Walk:
     def _revisit_orphans(self, address: int, path: str) -> None:
         self._folders.append((address, path))
         self._revisit.append(len(self._folders) - 1)
+        self._directories.search_orphans(lambda number: number in self._live or number in self._named, self._quiet)
         self._claim_below(address, 1)
 
     def _claim(self, file: Any) -> int | None:
@@ -240,6 +245,7 @@ class Walk:
             meta = file.info.meta
         if meta is None or int(meta.flags) & ALLOCATED:
             return None
+        self._named.mark(address)
         directory = KIND_OF_META.get(int(meta.type)) == "directory"
         streams, others, _ = self._streams(file, address, directory)
         latest = max(meta.mtime, meta.ctime, meta.crtime)
@@ -267,7 +273,7 @@ class Walk:
     def _quiet(self, address: int) -> Iterator[Any]:
         """The names in a deleted directory; none where it cannot be read, which the second pass says."""
         try:
-            names = self._fs.open_dir(inode=address)
+            names = self._directories.open(address)
         except OSError:
             return
         for file in _names(names, self, "", address):
@@ -326,7 +332,7 @@ class Walk:
                 meta = file.info.meta
             except OSError:
                 meta = None
-            if meta is None or (not address and not self._ntfs):
+            if meta is None or not address:
                 note = "nothing but its name is left: the file system no longer says which metadata it had"
                 yield Entry(location=self._location(path, str(address)), kind=kind, size=0, state=state, content="unknown", note=note)
                 return None
@@ -488,7 +494,7 @@ class Walk:
         """The location of an allocated file, with its path where it is found in `folder`."""
         meta, path = str(address), ""
         if folder is not None and folder < len(self._folders):
-            name = self._names_in(folder).get(address)
+            name = self._name_in(folder, address)
             path = f"{self._folders[folder][1]}/{escape(decode(name), separators=True)}" if name else ""
         if self._ntfs:
             try:
@@ -497,6 +503,15 @@ class Walk:
             except OSError:
                 pass
         return self._location(path, meta)
+
+    def _name_in(self, folder: int, address: int) -> bytes | None:
+        """The allocated name of a meta address in a folder."""
+        try:
+            if self._directories.names(self._folders[folder][0]) is not None:
+                return self._directories.name_in(self._folders[folder][0], address)
+        except OSError:
+            return None
+        return self._names_in(folder).get(address)
 
     def _names_in(self, folder: int) -> dict[int, bytes]:
         """The allocated names of a folder by meta address. The last ones are kept, they are asked for in a row."""
@@ -515,6 +530,10 @@ class Walk:
     def _fault(self, path: str, meta: str, kind: Any, message: str) -> Fault:
         return Fault(location=self._location(path or "/", meta), kind=kind, message=message)
 
+    def trouble(self, path: str, address: int, trouble: Trouble) -> Fault:
+        """The fault for a part of a directory that cannot be read."""
+        return self._fault(path, str(address), "corrupt", f"in this directory, {trouble.message}")
+
     def broken(self, path: str, address: int, error: OSError) -> Fault:
         """The fault for a name that cannot be read in a directory that can."""
         return self._fault(path, str(address), "corrupt", f"a name in this directory cannot be read: {_said(error)}")
@@ -525,7 +544,8 @@ def _names(directory: Any, walk: Walk, path: str, address: int) -> Iterator[Any]
     names = iter(directory)
     while True:
         try:
-            yield from names
+            for name in names:
+                yield walk.trouble(path, address, name) if isinstance(name, Trouble) else name
             return
         except OSError as error:
             yield walk.broken(path, address, error)

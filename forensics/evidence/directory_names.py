@@ -1,0 +1,150 @@
+"""What a directory's own bytes say: names, and where they stand; one list of them without repetitions, in memory that stays flat."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from forensics.evidence.allocation import Marks
+from forensics.evidence.tsk_constants import ALLOCATED, NON_RESIDENT
+
+_CHUNK = 1 << 16  # bytes read at once, and lost where they cannot be read
+
+
+class Name(NamedTuple):
+    """One name, with the words and numbers of The Sleuth Kit's TSK_FS_NAME. `at` is the byte of the directory's content where it stands."""
+
+    name: bytes
+    meta_addr: int
+    meta_seq: int
+    flags: int
+    type: int
+    at: int
+
+
+class Trouble(NamedTuple):
+    """Part of a directory that cannot be read, in words that begin small."""
+
+    message: str
+
+
+Names = Iterator[Name | Trouble]
+
+
+def distinct(names: Callable[[], Names]) -> Names:
+    """The names without those that repeat another with the same meta address; where one of them is allocated, it is the one that stays.
+
+    `names` gives the same names each time: they are read two times, or three where addresses repeat, so that only the repeated are kept
+    in memory. This is how The Sleuth Kit lists them too (tsk_fs_dir_add), though in a time that grows with the square of their number.
+    """
+    once, again = Marks(), Marks()
+    repeated = False
+    for name in names():
+        if isinstance(name, Name) and once.mark(name.meta_addr):
+            again.mark(name.meta_addr)
+            repeated = True
+    if not repeated:
+        yield from names()
+        return
+    best: dict[tuple[int, bytes], Name] = {}
+    for name in names():
+        if isinstance(name, Name) and name.meta_addr in again:
+            before = best.setdefault((name.meta_addr, name.name), name)
+            if name.flags & ALLOCATED and not before.flags & ALLOCATED:
+                best[name.meta_addr, name.name] = name
+    for name in names():
+        if isinstance(name, Name) and name.meta_addr in again:
+            first = best.pop((name.meta_addr, name.name), None)
+            if first is not None:
+                yield first
+        else:
+            yield name
+
+
+class Positions:
+    """Numbers by key, 16 bytes each: for a meta address or a name's hash, where in a large directory the name is."""
+
+    def __init__(self, pairs: Iterator[tuple[int, int]]) -> None:
+        keys, values = array("Q"), array("Q")
+        for key, value in pairs:
+            keys.append(key)
+            values.append(value)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        self._keys = array("Q", map(keys.__getitem__, order))
+        self._values = array("Q", map(values.__getitem__, order))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, key: int) -> Iterator[int]:
+        """The numbers of a key, in the order in which they came."""
+        for index in range(bisect_left(self._keys, key), len(self._keys)):
+            if self._keys[index] != key:
+                return
+            yield self._values[index]
+
+
+class Content:
+    """The bytes of one attribute of a directory, in its own order, from where it has blocks; `file` is a pytsk3.File."""
+
+    def __init__(self, file: Any, attribute: Any, block: int, last_block: int) -> None:
+        info = attribute.info
+        self._file, self._type, self._id, self._block, self._last = file, int(info.type), int(info.id), block, last_block
+        self.size = int(info.size)
+        # sparse runs (2) and those that stand for what is missing (1) hold no names
+        self._runs = [(int(run.offset), int(run.addr), int(run.len)) for run in attribute if not int(run.flags)]
+
+    def blocks(self, step: int) -> Iterator[tuple[int, bytes] | Trouble]:
+        """Pieces of `step` bytes (a divisor of the block, or a multiple) with their offsets. A block that comes twice is read once."""
+        seen = Marks()
+        end = -(-self.size // self._block) * self._block
+        covered = 0
+        for offset, address, length in self._runs:
+            start = offset * self._block
+            stop = min(start + length * self._block, end)
+            covered = max(covered, stop)
+            for at in range(start, stop, _CHUNK):
+                wanted = min(_CHUNK, stop - at)
+                first = address + (at - start) // self._block
+                count = -(-wanted // self._block)
+                if first + count - 1 > self._last:
+                    yield Trouble(f"what follows offset {at} lies beyond the end of the file system")
+                    break
+                again = [block for block in range(first, first + count) if seen.mark(block)]
+                if again:
+                    yield Trouble(f"block {again[0]} stands in it more than once; what follows offset {at} is not read")
+                    return
+                data = self._whole(at, wanted)
+                if isinstance(data, Trouble):
+                    yield data
+                    continue
+                for inner in range(0, wanted, step):
+                    yield at + inner, data[inner : inner + step]
+        if covered < end:
+            yield Trouble(f"its size is {self.size}, but it has blocks for no more than {covered} bytes")
+
+    def _whole(self, offset: int, size: int) -> bytes | Trouble:
+        try:
+            data = self.read(offset, size)
+        except OSError:
+            data = b""
+        return data if len(data) == size else Trouble(f"{size} bytes at offset {offset} cannot be read")
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset`, up to the end of its blocks. Raises OSError."""
+        data: bytes = self._file.read_random(offset, size, self._type, self._id, 1)  # 1: what lies beyond the size too
+        return data
+
+
+def attribute_of(file: Any, type_: int) -> Any:
+    """The attribute of a type that has the lowest id, `None` where there is none. Raises OSError."""
+    found = None
+    for attribute in file:
+        if int(attribute.info.type) == type_ and (found is None or int(attribute.info.id) < int(found.info.id)):
+            found = attribute
+    return found
+
+
+def is_stored_in_blocks(attribute: Any) -> bool:
+    """Whether an attribute has blocks of its own, rather than to lie in the file's record."""
+    return bool(int(attribute.info.flags) & NON_RESIDENT)
