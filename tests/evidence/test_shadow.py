@@ -1,13 +1,15 @@
 """Shadow copies against libvshadow: which blocks are the volume's own, which files are read once for all copies, and what damage does."""
 
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from forensics import case as cases
-from forensics import index
-from forensics.engine import run, twins
+from forensics import index, segment
+from forensics.engine import plan, run, twins
 from forensics.engine.twins import live_location
 from forensics.errors import Corrupt
 from forensics.evidence import shadow, shadow_blocks
@@ -17,7 +19,7 @@ from forensics.evidence.shadow_blocks import BLOCK, Differing, differing
 from forensics.evidence.shadow_files import SAME, attribute
 from forensics.evidence.tsk import TskFileSystem
 from forensics.location import Location
-from forensics.model import CaseInfo, Entry, Examined, Exhibit
+from forensics.model import CaseInfo, Digests, Entry, Examined, Exhibit, Fault, PluginInfo, PluginOutcome, Scope
 
 CATALOG = 0x1E00 + 48  # where the volume header says at which byte the catalogue begins
 
@@ -155,6 +157,79 @@ def test_only_an_attribute_that_one_file_record_describes_whole_is_compared() ->
         b"",
     ]
     assert [attribute(each, 128, 3, 4096) for each in refused] == [None] * len(refused)
+
+
+LIVE, STORE = "1:ntfs:", "1:ntfs:vss@1:ntfs:"
+
+
+def plugin(name: str, kind: str, *needs: str) -> PluginInfo:
+    return PluginInfo(name=name, kind=kind, version="1", description="", digest="", source="", selection="", needs=needs)
+
+
+def test_only_what_follows_from_content_and_name_is_taken_over(tmp_path: Path) -> None:
+    plugins = (
+        plugin("text", "extractor", "content", "name"),
+        plugin("rules", "extractor", "content", "location"),
+        plugin("zip", "container", "content"),
+    )
+    read, skipped = partial(PluginOutcome, outcome="read"), partial(PluginOutcome, outcome="skipped", reason="not its format")
+    digests = Digests("ab" * 32)
+    said: dict[str, tuple[PluginOutcome, ...]] = {
+        "/taken": (read("text", context="c", findings=2), skipped("zip")),
+        "/never-offered": (),
+        "/where-it-lies": (read("rules"),),
+        "/opened": (read("zip"),),
+        "/damaged": (read("text"),),
+        "/of-another-size": (read("text"),),
+        "/failed": (PluginOutcome("text", "failed", "corrupt"),),
+        "/twice": (read("text"),),
+    }
+    live = [Entry(location=f"{LIVE}{path};meta=9-128-1", kind="file", size=50000, start=4096) for path in (*said, "/twice")]
+    for folder in ("plans", "segments"):
+        (tmp_path / folder).mkdir()
+    lines: list[Examined | Fault] = []
+    for entry in live:
+        path = Location.parse(entry.location).path
+        if path == "/damaged":
+            lines.append(Fault(location=entry.location, kind="corrupt", message="cut", plugin="text"))
+        if path == "/opened":
+            lines.append(Examined(entry=Entry(location=f"{LIVE[:-1]}:zip@x:/inner", kind="file", size=1), outcome="read", digests=digests))
+        lines.append(Examined(entry=entry, outcome="read", digests=digests, mime="text/plain", plugins=said[path]))
+    segment.write_whole(tmp_path / "plans/0-0.jsonl.zst", zstandard.compress(plan.encode(plan.Unit("1", 0, tuple(live))) + b"\n"))
+    segment.write_whole(tmp_path / "segments/unit-0-0-000000.jsonl.zst", zstandard.compress(b"".join(map(segment.encode, lines))))
+    entries = tuple(
+        Entry(
+            location=f"{STORE}{path};meta=9-128-1",
+            kind="file",
+            size=50000 + (path == "/of-another-size"),
+            start=4096,
+            same_blocks=path != "/other",
+        )
+        for path in (*said, "/renamed", "/other")
+    )
+    known = twins.Twins(tmp_path / "plans", tmp_path / "segments", plugins, Scope())
+    before = known.before("unit-0-1-000000", plan.Unit("1", 1, entries))
+    taken = [segment.decoded(raw, tmp_path) for raw in segment.lines_of(before.segment)]
+    assert taken == [
+        Examined(entry=entries[number], outcome="read", digests=digests, mime="text/plain", plugins=said[path])
+        for number, path in enumerate(("/taken", "/never-offered"))
+    ]
+    assert set(before.kept) == {"text", "rules", "zip"}
+    outside = twins.Twins(tmp_path / "plans", tmp_path / "segments", plugins, Scope(paths=("/elsewhere/**",)))
+    assert not list(segment.lines_of(outside.before("unit-0-1-000000", plan.Unit("1", 1, entries)).segment))
+
+
+def test_files_with_twins_stand_in_units_of_their_own_that_are_known_as_such() -> None:
+    """A name cannot pass for the mark: in JSON its quotes are escaped."""
+    entries = [
+        Entry(location=f'{STORE}/a"same_blocks":true,{number};meta=9', kind="file", size=9, same_blocks=number % 2 == 1)
+        for number in range(10)
+    ]
+    first, second = plan.units("1", 1, entries)
+    assert isinstance(first, plan.Unit) and isinstance(second, plan.Unit)
+    assert [len(first.entries), len(second.entries)] == [5, 5]
+    assert [twins.has_twins(plan.encode(unit)) for unit in (first, second)] == [False, True]
+    assert live_location("1:volume@512:ntfs:vss@2:ntfs:/vss@9;meta=3") == "1:volume@512:ntfs:/vss@9;meta=3"
 
 
 def examined(evidence: Path, folder: Path, children: int) -> tuple[run.Outcome, list[Examined], list[object]]:
