@@ -2,16 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
-from rich.text import Text
 
 from forensics.engine import run
 from forensics.location import escape
@@ -38,6 +34,10 @@ def say(value: object) -> None:
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on standard output; every cell escaped, and none cut: what is too long for the terminal goes on in the next line."""
+    from rich.console import Console  # here as below, because most of what programs ask for is no table, and a tenth of a second to load
+    from rich.table import Table
+    from rich.text import Text
+
     shown = Table()
     for title in titles:
         shown.add_column(title, overflow="fold")
@@ -60,18 +60,34 @@ def progress(as_json: bool) -> Iterator[Callable[[run.Progress], None]]:
     if not sys.stderr.isatty():
         yield lambda now: None
         return
+    with ExitStack() as leaving:
+        shown: list[Callable[[run.Progress], None]] = []
+
+        def show(now: run.Progress) -> None:
+            if not shown:  # the child processes are at work now, and the bar may be loaded
+                shown.append(_bar(leaving))
+            shown[0](now)
+
+        yield show
+
+
+def _bar(leaving: ExitStack) -> Callable[[run.Progress], None]:
+    """A bar on standard error that goes when `leaving` is left; what moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[more]}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
+    bar = leaving.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    tasks: dict[str, Any] = {}
 
-        def show(now: run.Progress) -> None:
-            if now.phase not in tasks:
-                tasks[now.phase] = bar.add_task(now.phase, total=None, more="")
-            current = escape(now.current[0])[-50:] if now.current else ""
-            files = f"{now.entries}/{now.entries_total} entries, " if now.entries_total else ""
-            bar.update(tasks[now.phase], completed=now.bytes, total=now.bytes_total or None, more=f"{files}{now.faults} faults  {current}")
+    def show(now: run.Progress) -> None:
+        if now.phase not in tasks:
+            tasks[now.phase] = bar.add_task(now.phase, total=None, more="")
+        current = escape(now.current[0])[-50:] if now.current else ""
+        files = f"{now.entries}/{now.entries_total} entries, " if now.entries_total else ""
+        bar.update(tasks[now.phase], completed=now.bytes, total=now.bytes_total or None, more=f"{files}{now.faults} faults  {current}")
 
-        yield show
+    return show

@@ -1,31 +1,22 @@
 """`process`, `examine` and `report`: the main job, at once and in its steps."""
 
-from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
-from multiprocessing import get_context
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import Struct
 
-from forensics import __version__, custody, index, report, validation
-from forensics.case import Case, missing_fields, open_case
+from forensics import report, validation
+from forensics.case import Case, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
-from forensics.cli.identity_options import opened, passphrase_option
 from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
-from forensics.digest import sha256_file
+from forensics.cli.report_options import report_options, taken
 from forensics.engine import reach, run, scope
-from forensics.engine.mortal import end_with_parent
 from forensics.errors import UsageError
 from forensics.evidence.space import Space
 from forensics.location import escape
-from forensics.model import AttachmentRef, Exhibit, Scope
-from forensics.report.template import PDF
-from forensics.signing.identity import Identity
-
-SIDE_BY_SIDE = 10_000  # entries above which the largest listings are written by processes of their own
+from forensics.model import Exhibit, Scope
 
 
 def _examine_options(command: Any) -> Any:
@@ -47,25 +38,6 @@ def _examine_options(command: Any) -> Any:
         click.option("--again", is_flag=True, help="Examine everything anew, though an earlier run did the same."),
         click.option("--cluster", help="Examine on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N for N workers here."),
         click.option("--cluster-tls", type=click.Path(path_type=Path), help="TOML file with ca, cert and key, for tls:// addresses."),
-    ):
-        command = option(command)
-    return command
-
-
-def _report_options(command: Any) -> Any:
-    for option in (
-        click.option(
-            "--template",
-            "templates",
-            multiple=True,
-            help="report.html, summary.md, report.pdf, or a path of your own; any number of times (default: report.html and summary.md).",
-        ),
-        click.option(
-            "--identity", "identity_folder", type=click.Path(path_type=Path), help="Sign the custody log up to the report, and report.pdf."
-        ),
-        passphrase_option,
-        click.option("--lang", "language", help="Language of the report (default: the case's first)."),
-        click.option("--pictures", type=click.IntRange(0), default=0, show_default=True, help="At most so many thumbnails in the page."),
     ):
         command = option(command)
     return command
@@ -104,9 +76,20 @@ def _notice(text: str) -> None:
     click.echo(f"forensics: {escape(text)}", err=True)
 
 
-def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], by: str | None, as_json: bool) -> run.Outcome:
+def _nothing() -> None:
+    return None
+
+
+def _examine(
+    case: Case,
+    exhibits: tuple[Exhibit, ...],
+    given: dict[str, Any],
+    by: str | None,
+    as_json: bool,
+    meanwhile: Callable[[], None] = _nothing,
+) -> run.Outcome:
     with progress(as_json) as show:
-        outcome = run.examine(case, exhibits, _options(case, given), show, by=by, notice=_notice)
+        outcome = run.examine(case, exhibits, _options(case, given), show, by=by, notice=_notice, meanwhile=meanwhile)
     if as_json:
         say({"run": outcome})
         return outcome
@@ -122,70 +105,6 @@ def _examine(case: Case, exhibits: tuple[Exhibit, ...], given: dict[str, Any], b
     for why in outcome.examined_nothing:
         click.echo(f"  not examined: {escape(why)}", err=True)
     return outcome
-
-
-class _Wanted(Struct, frozen=True):
-    """What the report is to be: its templates, its language, thumbnails, and who signs the PDF."""
-
-    templates: tuple[str, ...]
-    language: str | None
-    pictures: int
-    signer: Identity | None
-
-
-def _wanted(given: dict[str, Any]) -> _Wanted:
-    """The options of the report, taken out of all that were given; the identity is opened before the work begins."""
-    templates, folder, passphrase_file = given.pop("templates"), given.pop("identity_folder"), given.pop("passphrase_file")
-    signer = None if folder is None else opened(folder.expanduser(), passphrase_file)
-    return _Wanted(templates, given.pop("language"), given.pop("pictures"), signer)
-
-
-def _report(case: Case, wanted: _Wanted, by: str | None, as_json: bool) -> Path:
-    at = datetime.now(UTC)
-    stamp = at.strftime("%Y%m%dT%H%M%SZ")
-    folder = case.reports / stamp
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = case.reports / f"{stamp}-{number}"
-    folder.mkdir(parents=True)
-
-    def attachment(reference: AttachmentRef) -> bytes | None:
-        path = case.extracted / reference.sha256[:2] / reference.sha256
-        return path.read_bytes() if path.is_file() else None
-
-    with ProcessPoolExecutor(2, get_context("forkserver"), end_with_parent) as beside, index.open_index(case.index_path) as found:
-        apart = report.LARGE if found.entry_count() > SIDE_BY_SIDE else ()
-        large = [beside.submit(report.large_listing, name, case.index_path, folder) for name in apart]
-        document = report.build(
-            case,
-            found,
-            missing=missing_fields(case.info, case.exhibits()),
-            at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            custody=custody.read(case.folder),
-            head=custody.head(case.folder),
-            tool=f"forensics {__version__}",
-            language=wanted.language or case.languages[0],
-            validation=validation.kept(),
-            pictures=wanted.pictures,
-            attachment=attachment,
-        )
-        chosen: dict[str, Any] = {"templates": wanted.templates} if wanted.templates else {}
-        if large:
-            chosen["large"] = lambda: tuple(each.result() for each in large)
-        if wanted.signer:
-            chosen["signature"] = report.Signature(wanted.signer, at)
-        report.write(document, found, folder, **chosen)
-    digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
-    custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
-    if wanted.signer:
-        custody.checkpoint(case.folder, "report", wanted.signer, at=datetime.now(UTC), stamping=wanted.signer.stamping)
-    page = next(filter(Path.exists, (folder / "report.html", folder / PDF)), folder)
-    if as_json:
-        say({"report": {"folder": str(folder), "files": digests}})
-    else:
-        click.echo(f"report: {page}")
-    return folder
 
 
 def _code(outcome: run.Outcome) -> int:
@@ -204,7 +123,7 @@ _ITS_OWN = ("serial", "seal_no", "stated_sha256")  # fields of which no two exhi
 @json_option
 @interview.no_input_option
 @_examine_options
-@_report_options
+@report_options
 @fields.options("case", "authority", "exhibit")
 def process(
     images: tuple[Path, ...],
@@ -228,7 +147,7 @@ def process(
     if own and len(images) > 1:
         raise UsageError(f"{', '.join(own)} belongs to one exhibit, and {len(images)} are given; add them with `forensics exhibit add`")
     there = open_case(folder) if (folder / "case.toml").exists() else None
-    wanted = _wanted(given)
+    wanted = taken(given)
     report.check(wanted.templates, wanted.language or (there.languages[0] if there else "en"))
     case = there or interview.new_case(folder, given, by, asking)
     with case.lock():
@@ -242,8 +161,16 @@ def process(
             else:
                 new = Exhibit(exhibit_id="", image=str(image), image_format="as found", **values)
                 chosen.append(interview.receive(case, new, by, asking))
-        outcome = _examine(case, tuple(chosen), given, by, as_json)
-        _report(case, wanted, by, as_json)
+
+        def meanwhile() -> None:
+            from forensics.cli import reporting  # here, so that a child process is at work while it is loaded
+
+            reporting.prepare(case, wanted)
+
+        outcome = _examine(case, tuple(chosen), given, by, as_json, meanwhile)
+        from forensics.cli import reporting
+
+        reporting.write(case, wanted, by, as_json)
     return _code(outcome)
 
 
@@ -269,15 +196,17 @@ def examine(folder: Path, by: str | None, as_json: bool, wanted: tuple[str, ...]
 @case_option
 @by_option
 @json_option
-@_report_options
+@report_options
 def report_command(folder: Path, by: str | None, as_json: bool, **given: Any) -> None:
     """Write the report of what has been examined so far."""
+    from forensics.cli import reporting
+
     case = open_case(folder)
-    wanted = _wanted(given)
+    wanted = taken(given)
     report.check(wanted.templates, wanted.language or case.languages[0])
     with case.lock():
         run.ensure_index(case)
-        _report(case, wanted, by, as_json)
+        reporting.write(case, wanted, by, as_json)
 
 
 @click.command()

@@ -3,11 +3,15 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from forensics.errors import SigningError
-from forensics.signing import certificates, identity, private, trust
+
+if TYPE_CHECKING:
+    from forensics.signing.identity import Identity
+    from forensics.signing.trust import Trust
 
 _HOME = Path("~/.config/forensics")
 
@@ -42,6 +46,8 @@ passphrase_option = click.option(
 def passphrase(passphrase_file: Path | None, what: str, *, new: bool = False, pin: bool = False) -> bytes:
     """The passphrase out of a file or asked for without echo, `new` twice; with `pin`, a second line. Raises SigningError."""
     if passphrase_file is not None:
+        from forensics.signing import private  # here as below, because an examination has these options and seldom signs
+
         return private.read(passphrase_file).replace(b"\r\n", b"\n").removesuffix(b"\n")
     if not sys.stdin.isatty():
         raise SigningError(f"the passphrase of {what} is needed: name a file with --passphrase-file (nothing is asked without a terminal)")
@@ -51,14 +57,18 @@ def passphrase(passphrase_file: Path | None, what: str, *, new: bool = False, pi
     return secret.encode()
 
 
-def opened(folder: Path, passphrase_file: Path | None) -> identity.Identity:
+def opened(folder: Path, passphrase_file: Path | None) -> "Identity":
     """The identity, opened; the passphrase is asked for where no file is named. Raises SigningError."""
+    from forensics.signing import identity
+
     facts = identity.read_facts(folder)
     return identity.open_identity(folder, passphrase(passphrase_file, str(folder), pin=facts.token is not None))
 
 
-def opened_trust(folder: Path, identity_folder: Path) -> trust.Trust:
+def opened_trust(folder: Path, identity_folder: Path) -> "Trust":
     """The trust list, which must be signed by the identity's certificate, where there is an identity. Raises SigningError."""
+    from forensics.signing import certificates, identity, trust
+
     if not (folder / "current.json").exists():
         raise SigningError(f"{folder}: no trust list yet; pin a partner's root with `forensics trust add`")
     signer = identity.certificate_of(identity_folder) if (identity_folder / "certificate.pem").exists() else None

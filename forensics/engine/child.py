@@ -59,6 +59,8 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     pipe = connection.fileno()
     status = Status(Path(status_path), intact=partial(_intact, pipe, os.fstat(pipe).st_ino, attachments))
     served = _Service(told, folder, status, lambda size: connection.send_bytes(b"P" + DONE.pack(0, 0, size)))
+    with contextlib.suppress(ForensicsError, OSError):  # it comes again as the answer to the first task
+        served.confined()  # without waiting for one
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = _task(connection.recv_bytes())
@@ -110,7 +112,7 @@ class _Service:
 
     def perform(self, task: Task) -> Iterator[tuple[bytes, bytes]]:
         """The frames of one task. Raises ForensicsError or OSError for what ends the run."""
-        held = self._confined()
+        held = self.confined()
         if task.what == "describe":
             tools, faults = self._equip()
             yield b"J", msgspec.json.encode(Described(tuple(tool.info for tool in tools), faults, str(held)))
@@ -189,7 +191,7 @@ class _Service:
             self._tools = equip(self._setup.plugin_folders, self._setup.plugins, self._setup.options, self._setup.cache)
         return self._tools
 
-    def _confined(self) -> sandbox.Held:
+    def confined(self) -> sandbox.Held:
         """Enter the sandbox, once: after the plugins are loaded and their caches written, before any byte of evidence is read."""
         if self._held is None:
             self._equip()

@@ -163,6 +163,11 @@ class Crew:
         self._children.append(child)
         return child
 
+    def hire(self, number: int) -> None:
+        """Have so many children begin to load what they need, though there is no job for them yet."""
+        while len(self._children) < min(number, self._number):
+            self._hire()
+
     def busy(self) -> list[tuple[Job, int, int]]:
         """The jobs in hand, with the entry and the plugin that each child is on."""
         return [(job, *child.status.read()[:2]) for child, job in self._jobs.items()]
@@ -181,7 +186,7 @@ class Crew:
                 if job is None:
                     more = False
                     break
-                child = idle.pop() if idle else self._hire()
+                child = idle.pop(0) if idle else self._hire()
                 self._give(child, job)
             if not self._jobs:
                 break

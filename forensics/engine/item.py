@@ -10,18 +10,6 @@ from forensics.location import Location
 from forensics.model import Digests, Entry
 from forensics.plugin import Neighbour
 
-_ENTRY = (1 << 32) - 1
-
-
-def place(entry: int, member: int) -> int:
-    """Which file a child is on, as one number: the entry's in its unit, and how many files inside it were begun before (0: itself)."""
-    return entry | member << 32
-
-
-def entry_of(place: int) -> int:
-    """The number of the entry in its unit."""
-    return place & _ENTRY
-
 
 class Item(Struct, frozen=True, kw_only=True):
     """One file with its content read.

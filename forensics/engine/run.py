@@ -19,13 +19,11 @@ from msgspec import Struct
 from forensics import __version__, custody, index, segment
 from forensics.case import Case
 from forensics.digest import identity, sha256_file
-from forensics.discovery import VARIABLE
 from forensics.engine import earlier, estimate, plan
 from forensics.engine.crew import Crew, Job
 from forensics.engine.earlier import Earlier
-from forensics.engine.item import entry_of
 from forensics.engine.reach import Where, open_air
-from forensics.engine.setup import READING, Limits, Setup
+from forensics.engine.setup import READING, Limits, Setup, entry_of
 from forensics.engine.task import Before, Described, OpenedInfo, Task, Wanted
 from forensics.engine.twins import Twins, has_twins
 from forensics.errors import CaseError, EvidenceError, UsageError
@@ -47,6 +45,7 @@ LIBRARIES = (
 NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
 
 
+LARGE = 64 << 20  # bytes of images from which all children are started at once; below, one may have done all before the next is ready
 NOTICES = 20  # rules and plugins that are named on the terminal
 
 
@@ -119,9 +118,11 @@ def examine(
     by: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     notice: Callable[[str], None] = lambda text: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Examine `exhibits`, or go on with the run of the same kind that was interrupted. The case is locked by the caller.
 
+    `meanwhile` is called in a thread of its own once a child is at work, and has returned when this returns; what it raises is raised.
     Raises UsageError, CaseError, EvidenceError, EngineError; what was done until then is kept, and the same call goes on from there.
     """
     if not exhibits:
@@ -135,12 +136,20 @@ def examine(
     children = options.children or min(os.cpu_count() or 1, 16)
     with _folder(spool):
         images = {exhibit.exhibit_id: exhibit.image for exhibit in exhibits}
-        with Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew:
+        with (
+            Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            crew.hire(children if sum(Path(image).stat().st_size for image in images.values()) > LARGE else 1)
+            prepared = beside.submit(meanwhile)
+            tool, loaded = tool_digest(), libraries()  # now, because the children are busy with their plugins
             described = _described(crew)
             _warn(described, notice)
             with _cluster(case, images, options, described, spool, notice) as cluster:
-                info, resumed, held = _begin(case, exhibits, options, described, by, clock)
-                return _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster, held, notice).go()
+                info, resumed, held = _begin(case, exhibits, options, described, tool, loaded, by, clock)
+                outcome = _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster, held, notice).go()
+                prepared.result()
+                return outcome
 
 
 def _warn(described: Described, notice: Callable[[str], None]) -> None:
@@ -161,6 +170,7 @@ def _cluster(
         return contextlib.nullcontext()
     if options.keys.keys and open_air(options.cluster):
         raise UsageError("keys would cross the network in the clear; name a scheduler with --cluster tls://... and --cluster-tls")
+    from forensics.discovery import VARIABLE
     from forensics.engine import alike, wire  # here, because who examines on one machine need not wait for them
     from forensics.engine.cluster import Cluster
 
@@ -252,6 +262,8 @@ def _begin(
     exhibits: tuple[Exhibit, ...],
     options: Options,
     described: Described,
+    tool: str,
+    loaded: dict[str, str],
     by: str | None,
     clock: Callable[[], datetime],
 ) -> tuple[RunInfo, bool, dict[str, Earlier]]:
@@ -260,9 +272,9 @@ def _begin(
         run="",
         exhibits=tuple(exhibit.exhibit_id for exhibit in exhibits),
         tool=__version__,
-        tool_digest=tool_digest(),
+        tool_digest=tool,
         started="",
-        libraries=libraries(),
+        libraries=loaded,
         plugins=tuple(plugin for plugin in described.plugins),
         scope=options.scope,
         options={"skip_known": options.skip_known, **_keys_given(options.keys), **estimate.asked(options.space)},

@@ -20,6 +20,7 @@ IDLE = -2
 PREPARING = -3  # loading plugins and what they prepare
 BROKEN = 71  # exit code of a child whose pipe or folder a plugin took away
 _STATUS = struct.Struct("<qqqd")
+_ENTRY = (1 << 32) - 1
 
 
 class Limits(Struct, frozen=True):
@@ -63,6 +64,16 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 encode = msgspec.json.encode
 decode = msgspec.json.Decoder(Setup).decode
+
+
+def place(entry: int, member: int) -> int:
+    """Which file a child is on, as one number: the entry's in its unit, and how many files inside it were begun before (0: itself)."""
+    return entry | member << 32
+
+
+def entry_of(place: int) -> int:
+    """The number of the entry in its unit."""
+    return place & _ENTRY
 
 
 class Status:

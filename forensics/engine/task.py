@@ -11,7 +11,7 @@ DONE = struct.Struct("<qqq")  # entries, files inside the next entry, bytes
 
 
 class Death(Struct, frozen=True):
-    """Why the pair of a file (its place, see `item.place`) and a plugin ended its child twice, and is not tried again."""
+    """Why the pair of a file (its place, see `setup.place`) and a plugin ended its child twice, and is not tried again."""
 
     entry: int
     plugin: int

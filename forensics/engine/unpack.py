@@ -11,7 +11,8 @@ from pathlib import Path
 from forensics.engine import content as contents
 from forensics.engine.around import companion
 from forensics.engine.guard import Failure, guarded
-from forensics.engine.item import Item, place
+from forensics.engine.item import Item
+from forensics.engine.setup import place
 from forensics.evidence import limits
 from forensics.location import Layer, Location
 from forensics.model import Digests, Entry, Examined, Fault

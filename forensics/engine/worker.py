@@ -13,11 +13,11 @@ from forensics.engine import content as contents
 from forensics.engine import unpack
 from forensics.engine.around import neighbour
 from forensics.engine.guard import Failure, guarded, kind_of
-from forensics.engine.item import Item, place
+from forensics.engine.item import Item
 from forensics.engine.keep import Keeper, keep
 from forensics.engine.plan import Unit
 from forensics.engine.scope import outside, outside_kinds
-from forensics.engine.setup import READING, Status
+from forensics.engine.setup import READING, Status, place
 from forensics.engine.task import Before, Death
 from forensics.engine.workshop import SPACE, Tool, Tools, offered_as
 from forensics.errors import EvidenceError

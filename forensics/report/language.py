@@ -2,10 +2,8 @@
 
 import gettext
 import io
+from functools import cache
 from pathlib import Path
-
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 
 import forensics
 from forensics.errors import UsageError
@@ -25,6 +23,7 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted({SOURCE, *(path.stem for path in (templates_folder() / "locale").glob("*.po"))}))
 
 
+@cache
 def catalogue(language: str) -> gettext.NullTranslations:
     """The translations of `language` (``id``). Raises UsageError for a language that has no catalogue, naming those that have one."""
     known = languages()
@@ -38,6 +37,9 @@ def catalogue(language: str) -> gettext.NullTranslations:
 
 def compiled(po: bytes, language: str) -> gettext.GNUTranslations:
     """The catalogue whose ``.po`` text is `po`; fuzzy entries are left out."""
+    from babel.messages.mofile import write_mo  # here, because reports in English need none of it
+    from babel.messages.pofile import read_po
+
     binary = io.BytesIO()
     write_mo(binary, read_po(io.BytesIO(po), locale=language))
     binary.seek(0)

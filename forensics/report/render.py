@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jinja2
 import msgspec
@@ -14,18 +14,19 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from forensics.digest import sha256_file
-from forensics.export import csv, jsonl, listing
+from forensics.export import listing
 from forensics.export.listing import Listing
-from forensics.index import open_index
-from forensics.model import ImageDamage, Segment
 from forensics.report import markup, pdf
-from forensics.report.build import Index
+from forensics.report.building import Index
+from forensics.report.compiling import environment, refused
 from forensics.report.document import Document
 from forensics.report.language import SOURCE, catalogue, templates_folder
+from forensics.report.listings import write_listings
 from forensics.report.pdf_values import SignedBy
-from forensics.report.template import PDF, SHIPPED, Template, chosen, environment, refused
-from forensics.report.text import plain_text
-from forensics.signing.identity import Identity
+from forensics.report.template import PDF, SHIPPED, Template, chosen
+
+if TYPE_CHECKING:
+    from forensics.signing.identity import Identity
 
 # What a template can raise that is the template's fault: an examiner's own is refused by its line
 _TEMPLATE_ERRORS = (
@@ -45,7 +46,7 @@ class Report(Struct, frozen=True):
 class Signature(Struct, frozen=True):
     """Who signs the PDF, and when (the claimed time). It gets a time stamp where the identity names a stamping authority."""
 
-    identity: Identity
+    identity: "Identity"
     at: datetime
 
 
@@ -77,53 +78,14 @@ def write(
     return Report(folder, document.id, tuple(pages), listings)
 
 
-def check(templates: Iterable[str], language: str = SOURCE) -> None:
-    """Whether a report can be made of these templates in this language, before the work that it reports. Raises UsageError."""
+def prepare(templates: Iterable[Template], language: str = SOURCE) -> None:
+    """Compile templates, so that who renders them need not wait. Raises UsageError for one that does not compile."""
     translations = catalogue(language)
-    for template in chosen(templates):
-        if template.folder is None and template.name == PDF:
-            pdf.check()
-            continue
+    for template in templates:
         try:
-            _environment(translations, template.folder).get_template(template.name)
+            environment(translations, template.folder).get_template(template.name)
         except (jinja2.TemplateError, UnicodeDecodeError) as error:
             raise refused(template, error) from error
-
-
-LARGE = ("files.csv", "timeline.csv")
-
-
-def large_listing(name: str, index: Path, folder: Path) -> Listing:
-    """One of the listings that take longest (`LARGE`), of the index at a path, so that a process of its own can write it.
-
-    Raises CaseError, OSError.
-    """
-    with open_index(index) as opened:
-        path = folder / name
-        return csv.entries(path, opened.entries()) if name == "files.csv" else csv.timeline(path, opened.timeline())
-
-
-def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing, ...]] = tuple) -> tuple[Listing, ...]:
-    """The full listings, in the order in which the report names them; those that `large` gives are there already."""
-    images = sorted(index.images().items())
-    segments: Iterator[tuple[str, Segment]] = ((exhibit, part) for exhibit, image in images for part in image.segments)
-    damage: Iterator[tuple[str, ImageDamage]] = ((exhibit, part) for exhibit, image in images for part in image.damage)
-    makers: dict[str, Callable[[Path], Listing]] = {
-        "findings.csv": lambda path: csv.findings(path, index.records()),
-        "findings.jsonl": lambda path: jsonl.write(path, index.records()),
-        "files.csv": lambda path: csv.entries(path, index.entries()),
-        "files.jsonl": lambda path: listing.write(path, (line + b"\n" for line in index.entry_lines())),
-        "timeline.csv": lambda path: csv.timeline(path, index.timeline()),
-        "coverage.csv": lambda path: csv.coverage(path, index.coverage()),
-        "layers.csv": lambda path: csv.layers(path, index.layers()),
-        "faults.csv": lambda path: csv.faults(path, index.faults()),
-        "segments.csv": lambda path: csv.write(path, csv.SEGMENTS, segments),
-        "damage.csv": lambda path: csv.write(path, csv.DAMAGE, damage),
-    }
-    elsewhere = LARGE if large is not tuple else ()
-    made = {name: make(folder / name) for name, make in makers.items() if name not in elsewhere}
-    made |= {found.name: found for found in large()}
-    return tuple(made[name] for name in makers)
 
 
 def render(
@@ -141,7 +103,7 @@ def render(
     """
     if isinstance(template, str):
         (template,) = chosen([template])
-    made = _environment(translations, template.folder)
+    made = environment(translations, template.folder)
     held = json.dumps(msgspec.to_builtins(document), ensure_ascii=False)
     values = {
         "document": document,
@@ -183,28 +145,9 @@ def _lines(parts: Iterable[str]) -> Iterator[bytes]:
         yield held.encode()
 
 
-def _environment(translations: gettext.NullTranslations, folder: Path | None = None) -> jinja2.Environment:
-    made = environment(folder)
-    added: Any = made
-    added.install_gettext_translations(translations, newstyle=True)
-    filters: dict[str, Callable[..., object]] = {
-        "evidence": markup.evidence,
-        "foreign": markup.foreign,
-        "code": markup.code,
-        "markdown": markup.markdown,
-        "number": markup.number,
-        "plain": plain_text,
-        "size": lambda value: markup.size(value, translations.gettext),
-        "css_string": markup.css_string,
-    }
-    made.filters |= filters
-    made.globals |= {"label": markup.labels(translations.gettext)}
-    return made
-
-
 def _font(script: str) -> Markup:
     content = (templates_folder() / "fonts" / f"NotoSans{script}-Regular.ttf").read_bytes()
     return Markup(f"data:font/ttf;base64,{b64encode(content).decode()}")  # noqa: S704 - base64 of our own file
 
 
-__all__ = ["Report", "Signature", "check", "render", "write", "write_listings"]
+__all__ = ["Report", "Signature", "prepare", "render", "write", "write_listings"]

@@ -1,19 +1,11 @@
-"""Which templates a report is made of: those that come with this installation, by name, or an examiner's own, by path.
+"""Which templates a report is made of: those that come with this installation, by name, or an examiner's own, by path."""
 
-Every template is escaped for HTML, whatever its name ends in. An examiner's own run in a sandbox: they show the document and can call
-nothing else. They may extend, include and import the shipped ones by name.
-"""
-
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-import jinja2
-import jinja2.sandbox
 from msgspec import Struct
 
 from forensics.errors import UsageError
-from forensics.report.language import templates_folder
 
 SHIPPED = ("report.html", "summary.md")  # what a report is made of where nobody chooses
 PDF = "report.pdf"  # made by Typst out of report.typ, and not by Jinja
@@ -64,32 +56,3 @@ def _page(name: str) -> str | None:
     path = Path(name)
     page = path.stem if path.suffix.lower() in _JINJA else name
     return page if Path(page).suffix.lower() in _ENDINGS else None
-
-
-def environment(folder: Path | None) -> jinja2.Environment:
-    """What templates are compiled in: ours, or those of an examiner's `folder`, which find ours behind their own and as ``shipped/...``."""
-    ours = jinja2.FileSystemLoader(templates_folder())
-    kind = jinja2.Environment if folder is None else jinja2.sandbox.SandboxedEnvironment
-    loader = (
-        ours if folder is None else jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder), ours, jinja2.PrefixLoader({"shipped": ours})])
-    )
-    return kind(
-        loader=loader,
-        autoescape=True,  # for every template, whatever its name ends in
-        undefined=jinja2.StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-def refused(template: Template, error: Exception) -> UsageError:
-    """What is wrong with an examiner's template, with its file and line as far as they are known."""
-    where = str(template.folder / template.name) if template.folder else template.name
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        where, line = error.filename or where, error.lineno
-    else:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(template.folder or where))]
-        where, line = (frames[-1].filename, frames[-1].lineno or 0) if frames else (where, 0)
-    return UsageError(f"report template {where}{f', line {line}' if line else ''}: {type(error).__name__}: {error}; correct the template")
