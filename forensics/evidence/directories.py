@@ -71,7 +71,7 @@ class Directories:
     def __init__(self, fs: Any, kind: str, source: Source, base: int, large: int = limits.LARGE_DIRECTORY) -> None:
         self._fs, self._large = fs, large
         self._kind = kind if kind in EXT or kind == "ntfs" else ""
-        self._block, self._last_block = int(fs.info.block_size), int(fs.info.last_block)
+        self._block, self._last_block = int(fs.info.block_size), int(fs.info.last_block_act)
         self._root, self._last = int(fs.info.root_inum), int(fs.info.last_inum)
         little = int(fs.info.endian) != 2  # TSK_BIG_ENDIAN
         if self._kind in EXT:
@@ -85,9 +85,16 @@ class Directories:
     def open(self, address: int) -> Iterator[Any]:
         """The files of a directory: pytsk3.File or NamedFile, and Trouble for what cannot be read. Raises OSError where nothing can."""
         names = self.names(address)
-        if names is None:
+        if names is None and not self._is_forgotten(address):
             return iter(self._fs.open_dir(inode=address))
-        return (item if isinstance(item, Trouble) else NamedFile(self._fs, item) for item in names)
+        return (item if isinstance(item, Trouble) else NamedFile(self._fs, item) for item in names or ())
+
+    def _is_forgotten(self, address: int) -> bool:
+        """Whether this is a deleted directory of which nothing is left to read: ext3 and ext4 forget its size and blocks."""
+        if self._kind not in EXT or address == self._last:
+            return False
+        meta = self._fs.open_meta(inode=address).info.meta
+        return not int(meta.flags) & ALLOCATED and int(meta.size) == 0
 
     def names(self, address: int) -> Names | None:
         """The names of a large directory; `None` for any other. Raises OSError."""
@@ -115,7 +122,7 @@ class Directories:
                     children.see(name.meta_addr, name.name)
 
         def all_names() -> Names:
-            yield from ntfs_names.names(root, content, self._block, bounds)
+            yield from ntfs_names.without_moved(lambda: ntfs_names.names(root, content, self._block, bounds))
             if children is not None:
                 yield from ntfs_parents.missing(self._fs, children, address)
 
@@ -203,9 +210,19 @@ class Directories:
     # --- orphans ----------------------------------------------------------------------------------------------------------------
 
     def search_orphans(self, known: Callable[[int], bool], below: Callable[[int], Iterator[Any]]) -> None:
-        """Look for orphans here, where The Sleuth Kit would open the large directories again. `known`: a name leads to that address."""
-        if not self.met or self._orphans is not None:
+        """Look for orphans here, where The Sleuth Kit would open the large directories again, or gives up. `known`: a name leads there.
+
+        On ext3 and ext4 it gives up at the first deleted directory, whose size is 0.
+        """
+        if self._orphans is not None or not self._kind:
             return
+        if not self.met:
+            try:
+                self._fs.open_dir(inode=self._last)
+            except OSError:
+                pass
+            else:
+                return
         parts = self.parents().parts if self._kind == "ntfs" else Marks()
         self._orphans = find_orphans(self._fs, lambda address: known(address) or address in parts, below)
 

@@ -36,6 +36,9 @@ LARGE_DIRECTORY = 256 << 10
 """Bytes of a directory's content from which on it is read here: The Sleuth Kit's time for one grows with the square of its names, and
 is as long at about 5,000."""
 
+SMALLEST_INODE = 128
+"""Bytes of an inode of ext2, or of any other metadata: so many inodes at most lie on a medium, whatever its superblock claims."""
+
 POSITIONS = 1 << 23
 """Names of large directories whose places are kept in memory, at 16 bytes each."""
 

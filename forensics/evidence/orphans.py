@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from forensics.evidence import limits
 from forensics.evidence.allocation import Marks
 from forensics.evidence.tsk_constants import ALLOCATED, KIND_OF_META, USED
 
@@ -14,7 +15,9 @@ def find_orphans(fs: Any, known: Callable[[int], bool], below: Callable[[int], I
     `below` gives the files in a directory. This follows The Sleuth Kit (tsk_fs_dir_find_orphans).
     """
     found, inside = array("Q"), Marks()
-    for address in range(int(fs.info.first_inum), int(fs.info.last_inum)):  # the last one is $OrphanFiles
+    # a superblock can claim any number of inodes, but these lie on the medium, and none takes less than 128 bytes
+    most = (int(fs.info.last_block_act) + 1) * int(fs.info.block_size) // limits.SMALLEST_INODE
+    for address in range(int(fs.info.first_inum), min(int(fs.info.last_inum), most)):  # the last one is $OrphanFiles
         if known(address):
             continue
         try:
