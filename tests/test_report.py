@@ -435,8 +435,8 @@ def test_a_font_is_embedded_only_for_a_script_that_occurs(tmp_path: Path) -> Non
 
 
 def test_a_language_without_a_catalogue_names_those_that_have_one(tmp_path: Path) -> None:
-    assert languages() == ("en", "id")
-    with pytest.raises(UsageError, match="en, id"):
+    assert {"en", "id", "fil", "th"} <= set(languages())
+    with pytest.raises(UsageError, match="fil, id"):
         write(fakes.document(language="xx"), fakes.index(), tmp_path)
     with pytest.raises(UsageError):
         catalogue("../../etc/passwd")
