@@ -9,6 +9,9 @@ import pytest
 # A shell starts what it runs in the background with SIGINT ignored, and so would be every command that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Where the surroundings keep Python from writing what it compiled, each of the hundreds of commands would compile the tool anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 # The files whose tests take longest, the longest first: a process that begins with one at the very end would be waited for by the others.
 LONGEST = (
