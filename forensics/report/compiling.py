@@ -5,8 +5,9 @@ extend, include and import the shipped ones by name.
 """
 
 import gettext
+import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from forensics.report import markup
 from forensics.report.language import templates_folder
 from forensics.report.template import Template
 from forensics.report.text import plain_text
+
+_NAMED = re.compile(r'\{%-?\s*(?:include|import|extends|from)\s+"([^"]+)"')
 
 
 @cache
@@ -58,6 +61,12 @@ def _plain(folder: Path | None) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def parts(template: Template) -> Iterator[str]:
+    """The templates that one of ours names in its text; an examiner's own are compiled with theirs when they are rendered."""
+    if template.folder is None:
+        yield from dict.fromkeys(_NAMED.findall((templates_folder() / template.name).read_text(encoding="utf-8")))
 
 
 def refused(template: Template, error: Exception) -> UsageError:

@@ -18,7 +18,7 @@ from forensics.export import listing
 from forensics.export.listing import Listing
 from forensics.report import markup, pdf
 from forensics.report.building import Index
-from forensics.report.compiling import environment, refused
+from forensics.report.compiling import environment, parts, refused
 from forensics.report.document import Document
 from forensics.report.language import SOURCE, catalogue, templates_folder
 from forensics.report.listings import write_listings
@@ -79,11 +79,14 @@ def write(
 
 
 def prepare(templates: Iterable[Template], language: str = SOURCE) -> None:
-    """Compile templates, so that who renders them need not wait. Raises UsageError for one that does not compile."""
+    """Compile templates, ours with their parts, so that who renders them need not wait. Raises UsageError for one that does not compile."""
     translations = catalogue(language)
     for template in templates:
         try:
-            environment(translations, template.folder).get_template(template.name)
+            made = environment(translations, template.folder)
+            made.get_template(template.name)
+            for part in parts(template):
+                made.get_template(part)
         except (jinja2.TemplateError, UnicodeDecodeError) as error:
             raise refused(template, error) from error
 
