@@ -26,7 +26,7 @@ PHASES = {  # the functions in which they are: a file, a name
     "run.py:_plan": "planning",
     "run.py:_examine": "examining",
     "run.py:_complete": "completing",
-    "examine.py:_report": "reporting",
+    "reporting.py:write": "reporting",
 }
 _HOOK = """
 import os, signal, sys
