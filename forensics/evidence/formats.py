@@ -62,6 +62,15 @@ ARCHIVES = (
         "own, libdeflate",
     ),
     Format(
+        "iTunes and Finder backups",
+        ("itunes-backup",),
+        "files under domain and path, in folders, archives and images; Manifest.db and Manifest.mbdb",
+        _NONE,
+        "passwords out of a file",
+        "missing files named; faults",
+        "own",
+    ),
+    Format(
         "Zip (UFDR, phone extractions), tar, tar.gz",
         ("zip", "tar", "tar-gz"),
         "yes",
