@@ -27,8 +27,8 @@ BOM = "\ufeff".encode()
 
 _CALCULATED = "=+\\-@＝＋－＠﹢﹣﬩−"
 _FORMULA = re.compile(rf"[\s\"'`\u2018\u2019\u201c\u201d]*[{_CALCULATED}]")
-# Most cells: printable ASCII without quote or backslash, that begins neither a formula nor one behind a semicolon.
-_PLAIN = re.compile(r"[A-Za-z0-9/.](?:[ !#-:<-\[\]-~]|;(?=[A-Za-z0-9]))*")
+# Most cells: printable ASCII without quote or backslash, that begins neither a formula nor one behind a semicolon; or nothing at all.
+_PLAIN = re.compile(r"(?:[A-Za-z0-9/.][ !#-:<-\[\]-~]*(?:;(?= ?[A-Za-z0-9])[ !#-:<-\[\]-~]*)*)?")
 _SPLIT = re.compile(rf";(?=[\s\"']*[{_CALCULATED}])")
 
 
