@@ -97,7 +97,7 @@ class Inventory:
             self._damaged.append(shown(f"{path}: {why}" if path else why))
 
     def locked(self, path: str) -> None:
-        """A member that is encrypted, and no key was given."""
+        """A member that is encrypted, and that no password opened."""
         self.locks += 1
         if len(self._locked) < EXAMPLES:
             self._locked.append(shown(path))
@@ -156,6 +156,6 @@ class Inventory:
         if self._damage:
             raise Corrupt(f"{self.what} with damage in {self._damage} places, the rest was read: {'; '.join(self._damaged)}")
         if self.locks:
-            raise Locked(f"{self.what}: {self.locks} encrypted, no password was given: {', '.join(self._locked)}")
+            raise Locked(f"{self.what}: {self.locks} encrypted, opened by no password that was given: {', '.join(self._locked)}")
         if self._unreads:
             raise Unsupported(f"{self.what}: {self._unreads} of {self.members} members are not read: {'; '.join(self._unread)}")

@@ -3,29 +3,42 @@
 Office Open XML and OpenDocument files are such archives too: their members are the text, the pictures and what was embedded.
 """
 
-import bz2
-import lzma
 import struct
 import zlib
 from array import array
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import zstandard
 from msgspec import Struct
 
-from forensics.plugin import Corrupt, File, Finding, Inventory, LimitExceeded, Member, Times, Unsupported, container, shown, stream_of
+from forensics.archives import libarchive, methods, zip_encryption
+from forensics.archives.methods import CHUNK, DAMAGE
+from forensics.archives.tried import Tried, as_bytes, unlocked
+from forensics.archives.zip_encryption import Aes, Pieces, aes_field
+from forensics.plugin import (
+    Corrupt,
+    File,
+    Finding,
+    Inventory,
+    LimitExceeded,
+    Member,
+    Times,
+    Unsupported,
+    container,
+    passwords,
+    shown,
+    stream_of,
+)
 
-CHUNK = 1 << 16  # bytes read and given on at once
 MAX_COMMENT = 0xFFFF  # bytes of the archive's comment (4.3.16)
 MAX_MEMBERS = 1 << 22  # members listed of one archive
-MAX_WINDOW = 128 << 20  # bytes of a decompressor's window
+MAX_UNSTATED = 1 << 40  # bytes of a member whose size is not stated
+MAX_TRIES = {False: 200_000, True: 5_000}  # of passwords on one archive, by whether a key is derived of each: seconds
 MAX_EXAMPLES = 10
 LOCAL, CENTRAL, END, END64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06"
-METHODS = {0: "stored", 8: "deflate", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz"}
-OTHER_METHODS = {1: "shrink", 2: "reduce", 3: "reduce", 4: "reduce", 5: "reduce", 6: "implode", 9: "deflate64", 98: "PPMd", 99: "AES"}
-DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+METHODS = {0: "stored", 8: "deflate", 9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
+OTHER_METHODS = {1: "shrink", 2: "reduce", 3: "reduce", 4: "reduce", 5: "reduce", 6: "implode", 99: "AES"}
 
 
 class _Header(Struct, frozen=True, kw_only=True):
@@ -39,7 +52,9 @@ class _Header(Struct, frozen=True, kw_only=True):
     size: int | None
     offset: int
     times: Times
+    clock: int = 0
     link: bool = False
+    aes: Aes | None = None
 
     @property
     def directory(self) -> bool:
@@ -49,9 +64,14 @@ class _Header(Struct, frozen=True, kw_only=True):
     def encrypted(self) -> bool:
         return bool(self.flags & 1) or self.method == 99
 
+    @property
+    def compression(self) -> int:
+        """The method of compression, within the encryption too."""
+        return self.method if self.aes is None else self.aes.method
+
 
 @container(
-    version="1.0",
+    version="1.1",
     mime=(
         "application/zip",
         "application/x-zip*",
@@ -62,14 +82,17 @@ class _Header(Struct, frozen=True, kw_only=True):
         "application/vnd.oasis.opendocument.*",
         "application/vnd.ms-visio*",
     ),
+    prepare=passwords,
 )
-def zip_archive(file: File) -> Iterator[Member | Finding]:
-    """Files in zip archives, JAR, APK and Office files among them; members that overlap, are described in two ways, or encrypted.
+def zip_archive(file: File, known: tuple[bytes, ...], *, passwords_file: str = "") -> Iterator[Member | Finding]:
+    """Files in zip archives, JAR, APK and Office files among them; encrypted ones with a password out of `passwords_file`.
 
-    Where the central directory is lost, members are found by their local headers. Raises Unsupported where the content is no zip
-    archive, Corrupt after the members that could be read, Locked where members are encrypted, LimitExceeded past 4 million members.
+    Members that overlap, are described in two ways or stay locked are named. Where the central directory is lost, members are found by
+    their local headers. Raises Unsupported where the content is no zip archive, Corrupt after the members that could be read, Locked where
+    members stay encrypted, LimitExceeded past 4 million members.
     """
     inventory = Inventory("zip archive")
+    tried = {derived: Tried(known, tries) for derived, tries in MAX_TRIES.items()}
     with file.open() as stream:
         found = _directory(stream, file.size)
         overlaps = None if found is None else _overlaps(stream, found)
@@ -78,11 +101,11 @@ def zip_archive(file: File) -> Iterator[Member | Finding]:
             if stream.read(4) not in (LOCAL, b"PK\x07\x08"):
                 raise Unsupported("content that is no zip archive: it has neither a central directory nor a local header at its start")
             inventory.damaged("", "its central directory is lost or broken; members were found by their local headers")
-            yield from _members(file, _local_headers(stream, file.size), inventory, {})
+            yield from _members(file, _local_headers(stream, file.size), inventory, {}, tried)
         else:
             yield from overlaps
             differences: dict[str, str] = {}
-            yield from _members(file, _central_headers(stream, found), inventory, differences)
+            yield from _members(file, _central_headers(stream, found), inventory, differences, tried)
             if differences:
                 yield Finding(
                     kind="archive-mismatch",
@@ -90,23 +113,19 @@ def zip_archive(file: File) -> Iterator[Member | Finding]:
                     data={"format": "zip archive", "examples": [shown(f"{path}: {what}") for path, what in differences.items()]},
                     level="notable",
                 )
+    yield from unlocked(inventory.what, *tried.values())
     yield from inventory.conclude()
 
 
-def _members(file: File, headers: Iterator[_Header], inventory: Inventory, differences: dict[str, str]) -> Iterator[Member]:
+def _members(
+    file: File, headers: Iterator[_Header], inventory: Inventory, differences: dict[str, str], tried: dict[bool, Tried]
+) -> Iterator[Member]:
     for number, header in enumerate(headers):
         if number >= MAX_MEMBERS:
             raise LimitExceeded(f"zip archive of more than {MAX_MEMBERS} members; the first were listed")
         inventory.note(header.path, directory=header.directory)
         if header.directory:
             yield Member(path=header.path, open=lambda: stream_of(()), times=header.times, kind="directory")
-            continue
-        if header.encrypted or header.method not in METHODS:
-            if header.encrypted:
-                inventory.locked(header.path)
-            else:
-                inventory.unread(header.path, f"compressed by method {OTHER_METHODS.get(header.method, header.method)}")
-            yield Member(path=header.path, open=lambda: stream_of(()), size=header.size, times=header.times, kind="other")
             continue
         with file.open() as stream:
             try:
@@ -116,33 +135,43 @@ def _members(file: File, headers: Iterator[_Header], inventory: Inventory, diffe
                 continue
             if difference and len(differences) < MAX_EXAMPLES:
                 differences[header.path] = difference
-            kind, target = ("link", _target(stream, header, begin)) if header.link else ("file", None)
-            content = _content(stream, header, begin, inventory) if kind == "file" else ()
+            pieces: Iterator[bytes] | str = ""
+            if header.compression not in METHODS:
+                inventory.unread(header.path, f"compressed by method {OTHER_METHODS.get(header.compression, header.compression)}")
+            elif not header.encrypted:
+                pieces = _stored(stream, begin, header.compressed)
+            elif isinstance(pieces := _unlocked(stream, header, begin, tried[header.aes is not None]), str):
+                inventory.locked(header.path + (f": {pieces}" if pieces else ""))
+            if isinstance(pieces, str):
+                yield Member(path=header.path, open=lambda: stream_of(()), size=header.size, times=header.times, kind="other")
+                continue
+            content = _content(pieces, header, inventory)
+            target = _target(content) if header.link else None
             yield Member(
                 path=header.path,
-                open=lambda content=content: stream_of(content),  # type: ignore[misc]
+                open=lambda content=content if target is None else (): stream_of(content),  # type: ignore[misc]
                 size=header.size,
                 times=header.times,
-                kind="link" if kind == "link" else "file",
+                kind="file" if target is None else "link",
                 target=target,
             )
 
 
-def _target(stream: BinaryIO, header: _Header, begin: int) -> str:
+def _target(content: Iterator[bytes]) -> str:
     """What a symbolic link points to: its content (Info-ZIP), at most 4096 bytes."""
     taken = b""
-    for piece in _content(stream, header, begin, Inventory("zip archive")):
+    for piece in content:
         taken += piece
         if len(taken) >= 4096:
             break
     return taken[:4096].decode("utf-8", "surrogateescape")
 
 
-def _content(stream: BinaryIO, header: _Header, begin: int, inventory: Inventory) -> Iterator[bytes]:
+def _content(pieces: Iterator[bytes], header: _Header, inventory: Inventory) -> Iterator[bytes]:
     """The member's content in pieces; what ends it early, and a wrong checksum, go to the inventory."""
     count, crc = 0, 0
     try:
-        for piece in _decompressed(stream, header, begin):
+        for piece in _decompressed(pieces, header.compression, header.size):
             yield piece
             count += len(piece)
             crc = zlib.crc32(piece, crc)
@@ -154,8 +183,85 @@ def _content(stream: BinaryIO, header: _Header, begin: int, inventory: Inventory
         return
     if header.size is not None and count < header.size:
         inventory.damaged(header.path, f"ends at byte {count} of {header.size}")
-    elif header.crc is not None and crc != header.crc:
+    elif header.crc is not None and crc != header.crc and (header.aes is None or header.aes.version == 1):
         inventory.damaged(header.path, f"checksum {crc:08x}, stated {header.crc:08x}")
+
+
+# --- encryption ---------------------------------------------------------------------------------------------------------
+
+
+def _unlocked(stream: BinaryIO, header: _Header, begin: int, tried: Tried) -> Iterator[bytes] | str:
+    """An encrypted member's compressed bytes, by the first password that fits; else why it stays locked."""
+    length = header.compressed
+    if length is None:
+        return "where its content ends is not stated"
+    if header.aes is None and (header.method == 99 or header.flags & 0x40):
+        return "strong encryption of PKWARE, which is not read"
+    if not tried:
+        return ""
+
+    def pieces(place: int, count: int) -> Iterator[bytes]:
+        return _stored(stream, begin + place, count)
+
+    try:
+        if header.aes is not None:
+            return _unlocked_aes(header.aes, length, pieces, tried) or tried.said
+        if not libarchive.there():
+            return libarchive.MISSING
+        start = b"".join(pieces(0, zip_encryption.START))
+        if len(start) < zip_encryption.START:
+            return "it is cut short"
+        checks = {header.clock >> 8 if header.flags & 8 else -1, -1 if header.crc is None else header.crc >> 24}
+        for password in tried.candidates():
+            for form in as_bytes(password):
+                check = zip_encryption.check_byte(start, form)
+                if check in checks and (tried.fitted(password) or _right(header, _traditional(pieces, length, form, check))):
+                    tried.fits(password)
+                    return _traditional(pieces, length, form, check)
+    except EOFError as error:
+        return str(error)
+    return tried.said
+
+
+def _traditional(pieces: Pieces, length: int, password: bytes, check: int) -> Iterator[bytes]:
+    return zip_encryption.traditional(pieces(0, length), length, password, check)
+
+
+def _right(header: _Header, compressed: Iterator[bytes]) -> bool:
+    """Whether what a password makes of a member unpacks to its size and checksum."""
+    count = crc = 0
+    try:
+        for piece in _decompressed(compressed, header.compression, header.size):
+            count += len(piece)
+            crc = zlib.crc32(piece, crc)
+            if header.size is not None and count > header.size:
+                return False
+    except DAMAGE:
+        return False
+    return crc == header.crc
+
+
+def _unlocked_aes(aes: Aes, length: int, pieces: Pieces, tried: Tried) -> Iterator[bytes] | None:
+    """By a password whose authentication code is right, or by one that opened another member, though this one's code is not."""
+    start, count = zip_encryption.encrypted(aes, length)
+    head = b"".join(pieces(0, start))
+    for password in tried.candidates():
+        for form in as_bytes(password):
+            key = zip_encryption.aes_key(aes, head[: aes.salt], head[aes.salt :], form)
+            if key is None:
+                continue
+            authentic = zip_encryption.authentic(pieces, start, count, key)
+            if authentic or tried.fitted(password):
+                tried.fits(password)
+                return _authenticated(zip_encryption.decrypted(pieces(start, count), key), authentic)
+    return None
+
+
+def _authenticated(plain: Iterator[bytes], authentic: bool) -> Iterator[bytes]:
+    """The bytes; at their end or before, raises ValueError where their authentication code is wrong."""
+    yield from plain
+    if not authentic:
+        raise ValueError("its authentication code is wrong")
 
 
 # --- the two kinds of header ------------------------------------------------------------------------------------------------
@@ -179,14 +285,17 @@ def _directory(stream: BinaryIO, size: int) -> _Directory | None:
         count, length, offset = struct.unpack_from("<HII", tail, at + 10)
         end = tail_at + at
         locator = tail.rfind(b"PK\x06\x07", max(0, at - 20), at)
-        if locator >= 0 and (count == 0xFFFF or 0xFFFFFFFF in (length, offset)):
+        if locator >= 0:
             (where,) = struct.unpack_from("<Q", tail, locator + 8)
             for place in (where, tail_at + locator - 56):
                 if place < size - 56:
                     stream.seek(place)
                     record = stream.read(56)
-                    if record[:4] == END64 and len(record) == 56:
-                        count, length, offset = struct.unpack_from("<QQQ", record, 32)
+                    if record[:4] != END64 or len(record) < 56:
+                        continue
+                    wide = struct.unpack_from("<QQQ", record, 32)  # Info-ZIP writes it behind every stream, beside numbers that fit
+                    if count == 0xFFFF or 0xFFFFFFFF in (length, offset) or wide == (count, length, offset):
+                        count, length, offset = wide
                         end = place
                         break
         if length <= end:
@@ -224,6 +333,8 @@ def _central_headers(stream: BinaryIO, found: _Directory) -> Iterator[_Header]:
             size=size,
             offset=offset + found.shift,
             times=_times(fields, day, clock),
+            clock=clock,
+            aes=aes_field(fields.get(0x9901, b"")) if method == 99 else None,
             link=fixed[5] == 3 and (attributes >> 16) & 0xF000 == 0xA000,  # made on Unix: the upper half is st_mode
         )
         position += 46 + name_length + extra_length + comment_length
@@ -277,6 +388,8 @@ def _local(stream: BinaryIO, position: int) -> tuple[_Header, int] | None:
         size=None if later else size,
         offset=position,
         times=_times(fields, day, clock),
+        clock=clock,
+        aes=aes_field(fields.get(0x9901, b"")) if method == 99 else None,
     )
     return header, position + 30 + name_length + extra_length
 
@@ -395,64 +508,14 @@ def _stored(stream: BinaryIO, begin: int, length: int | None) -> Iterator[bytes]
         yield piece
 
 
-def _decompressed(stream: BinaryIO, header: _Header, begin: int) -> Iterator[bytes]:
-    """The content, in pieces of at most `CHUNK` bytes. Raises what the decompressor raises, and EOFError where it is cut short."""
-    if header.method == 0:
-        yield from _stored(stream, begin, header.compressed)
-        return
-    if header.method == 93:
-        stream.seek(begin)
-        reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(stream, closefd=False)
-        while piece := reader.read(CHUNK):
-            yield piece
-        return
-    pieces = _stored(stream, begin, header.compressed)
-    if header.method == 8:
-        yield from _inflated(pieces)
-        return
-    if header.method == 12:
-        decompressor: Any = bz2.BZ2Decompressor()
-    elif header.method == 95:
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2 * MAX_WINDOW)
-    else:
-        stream.seek(begin)
-        decompressor = _lzma(stream.read(9), header.size)
-        pieces = _stored(stream, begin + 9, None if header.compressed is None else max(0, header.compressed - 9))
-    for piece in pieces:
-        given = piece
-        while True:
-            if out := decompressor.decompress(given, CHUNK):
-                yield out
-            if decompressor.eof:
-                return
-            if decompressor.needs_input:
-                break
-            given = b""
-
-
-def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    for piece in pieces:
-        while True:
-            out = inflater.decompress(piece, CHUNK)
-            if out:
-                yield out
-            if inflater.eof:
-                return
-            piece = inflater.unconsumed_tail
-            if not piece and len(out) < CHUNK:
-                break
-    raise EOFError("the compressed data is cut short")
-
-
-def _lzma(start: bytes, size: int | None) -> lzma.LZMADecompressor:
-    """LZMA as zip stores it: version, length of properties (5), properties (5.8.8). A window larger than the content is of no use."""
-    if len(start) < 9 or struct.unpack_from("<H", start, 2)[0] != 5 or start[4] >= 225:
-        raise EOFError("no LZMA properties")
-    (window,) = struct.unpack_from("<I", start, 5)
-    window = max(4096, min(window, MAX_WINDOW if size is None else size))
-    if window > MAX_WINDOW:
-        raise ValueError(f"LZMA window of {window} bytes (limit {MAX_WINDOW})")
-    rest, lc = divmod(start[4], 9)
-    pb, lp = divmod(rest, 5)
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": window}])
+def _decompressed(pieces: Iterator[bytes], method: int, size: int | None) -> Iterator[bytes]:
+    """The content, in pieces of at most `CHUNK` bytes or so. Raises one of `DAMAGE`."""
+    if method == 0:
+        return pieces
+    if method == 12:
+        return methods.bzip2(pieces)
+    if method == 14:
+        return methods.lzma_of_zip(pieces, size)
+    if method == 98:
+        return methods.ppmd_of_zip(pieces, MAX_UNSTATED if size is None else size)
+    return {8: methods.inflated, 9: methods.inflated64, 93: methods.zstd, 95: methods.xz}[method](pieces)
