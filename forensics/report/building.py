@@ -1,7 +1,7 @@
 """Case and index to report document: reads every record, event and fault once, keeps a bounded part and counts the whole."""
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Protocol
@@ -178,30 +178,29 @@ def build(
 
 # --- timeline, faults, reasons ----------------------------------------------------------------------------------------------
 
-_Event = tuple[str, str, str, Text]
+_Found = tuple[str, str, str, str]
 
 
-def _timeline(events: Iterable[tuple[str, str, str, str]]) -> TimelineView:
+def _timeline(events: Iterable[_Found]) -> TimelineView:
     """One pass over the ordered events; days come in runs, so only the busiest are held."""
-    first: list[_Event] = []
-    last: list[_Event] = []
-    naive: list[_Event] = []
+    first: list[_Found] = []
+    last: deque[_Found] = deque(maxlen=_EVENTS)
+    naive: list[_Found] = []
     counts = {True: 0, False: 0}
     busiest: list[tuple[int, str]] = []
 
     def counted() -> Iterator[str]:
-        for when, what, location, summary in events:
-            with_zone = aware(when)
+        for event in events:
+            with_zone = aware(event[0])
             counts[with_zone] += 1
-            event = (when, what, location, clip(summary, 300))
             if not with_zone:
                 naive[1 if naive else 0 :] = [event]
                 continue
             if len(first) < _EVENTS:
                 first.append(event)
             else:
-                last[:] = [*last[-(_EVENTS - 1) :], event]
-            yield when[:10]
+                last.append(event)
+            yield event[0][:10]
 
     for day, run in groupby(counted()):
         # ties go to the earlier day, so that the choice does not depend on anything else
@@ -214,12 +213,16 @@ def _timeline(events: Iterable[tuple[str, str, str, str]]) -> TimelineView:
         total=counts[True] + counts[False],
         aware=counts[True],
         naive=counts[False],
-        first=tuple(first),
-        last=tuple(last),
-        naive_first=naive[0] if naive else None,
-        naive_last=naive[-1] if naive else None,
+        first=tuple(map(_shown, first)),
+        last=tuple(map(_shown, last)),
+        naive_first=_shown(naive[0]) if naive else None,
+        naive_last=_shown(naive[-1]) if naive else None,
         busiest=tuple(Day("".join(chr(0x10FFFF - ord(char)) for char in day), count) for count, day in sorted(busiest, reverse=True)),
     )
+
+
+def _shown(event: _Found) -> tuple[str, str, str, Text]:
+    return *event[:3], clip(event[3], 300)
 
 
 def _faults(faults: Iterable[Fault]) -> tuple[tuple[Fault, ...], Counter[str], int]:
