@@ -132,10 +132,17 @@ def test_the_summary_counts_by_status_category_and_label(forensics: Callable[...
     forensics("review", "reject", "kind=url", "--yes")
     urls = len({str(each["id"]) for each in lines(forensics("records", "--kind", "url", "--json"))})
     every = len({str(each["id"]) for each in lines(forensics("records", "--json"))})
+    kinds = {"SOM-PAYMENT": ("iban", "payment-card", "crypto-wallet"), "SOM-TRAVEL-HISTORY": ("boarding-pass",)}
+    kinds["SOM-IDENTITY"] = ("travel-document",)
+    proposed = {
+        category: len({str(each["id"]) for kind in named for each in lines(forensics("records", "--kind", kind, "--json"))})
+        for category, named in kinds.items()
+    }
+    assert min(proposed.values()) > 0
     (counted,) = lines(forensics("review", "summary", "--json"))
     assert counted == {
         "records": every, "by_status": {"confirmed": 5, "rejected": urls, "unreviewed": every - urls - 5},
-        "by_category": {"SOM-TRAVEL-HISTORY": 5}, "proposed": {}, "by_label": {"minor": 5}, "persons": 0, "linked": 0, "stale": 0,
+        "by_category": {"SOM-TRAVEL-HISTORY": 5}, "proposed": proposed, "by_label": {"minor": 5}, "persons": 0, "linked": 0, "stale": 0,
     }  # fmt: skip
 
 

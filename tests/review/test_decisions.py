@@ -195,7 +195,7 @@ def test_decisions_hold_for_the_same_records_of_another_run_and_are_counted_wher
 
 def test_a_proposed_category_holds_until_somebody_says_another(card: Path) -> None:
     with index.open_index(card / "index.db") as found:
-        record = next(found.records())
+        record = next(found.records(kind="url"))
     nobody = review.Review({}, {})
     assert nobody.category(record) == "NONE"
     for proposed, category in (("SOM-PAYMENT", "SOM-PAYMENT"), ("SOM-INVENTED", "NONE")):

@@ -106,8 +106,11 @@ def test_what_people_said_is_asked_of_the_review(found: index.Index) -> None:
     for query in ("status=confirmed", "confirmed kind=photo", "category=route", "label=minor", "person=p-1", "person=any"):
         assert [record.id for record in review.select(found, query, said)] == [first.id]
     others = len({record.id for record in found.records()}) - 1
-    for query in ("unreviewed", "category=NONE", "label=none", "person=none", "status!=confirmed"):
+    for query in ("unreviewed", "label=none", "person=none", "status!=confirmed"):
         assert len(list(review.select(found, query, said))) == others
+    proposed = len({record.id for record in found.records() if record.finding.category}) - bool(first.finding.category)
+    assert 0 < proposed < others
+    assert len(list(review.select(found, "category=NONE", said))) == others - proposed
     with pytest.raises(UsageError, match=r"there is: P-1"):
         review.select(found, "person=P-2", said)
     with pytest.raises(UsageError, match="not known here"):
