@@ -39,16 +39,16 @@ class Tried:
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def candidates(self) -> Iterator[bytes]:
-        """Passwords to try. One that fitted before costs no try; where tries run out, `said` says so."""
+    def candidates(self, cost: int = 1) -> Iterator[bytes]:
+        """Passwords to try, each at a cost. One that fitted before costs nothing; where tries run out, `said` says so."""
         yield from tuple(self._fitted)
         for password in self._known:
             if password in self._fitted:
                 continue
-            if self._left <= 0:
+            if self._left < cost:
                 self.said = "not every password was tried, since that takes too long"
                 return
-            self._left -= 1
+            self._left -= cost
             yield password
 
     def fitted(self, password: bytes) -> bool:

@@ -19,7 +19,31 @@ CONTENT = {
     "d/p.exe": b"".join(b"\xe8" + struct.pack("<i", (1000 - number * 5) & 0xFFFF) + b"\x90\x90\x90" for number in range(100)),
     "d/leer": b"",
 }
-READ = ["lzma", "lzma2", "bzip2", "deflate", "copy", "bcj", "arm", "bcj-lzma2", "delta", "not-solid", "plain-header"]
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> dict[str, str]:
+    """Options with a list of passwords, of which the second is the right one."""
+    (tmp_path / "passwords").write_text("wrong\nsecret\n")
+    return {"passwords_file": str(tmp_path / "passwords")}
+
+
+READ = [
+    "lzma",
+    "lzma2",
+    "bzip2",
+    "deflate",
+    "copy",
+    "bcj",
+    "arm",
+    "bcj-lzma2",
+    "delta",
+    "not-solid",
+    "plain-header",
+    "ppmd",
+    "deflate64",
+    "bcj2",
+]
 
 
 @pytest.mark.parametrize("name", READ)
@@ -36,9 +60,8 @@ def test_members_come_out_as_they_went_in(name: str) -> None:
     assert (findings, error) == ([], None)
 
 
-@pytest.mark.parametrize(("name", "method"), [("ppmd", "PPMd"), ("deflate64", "Deflate64"), ("bcj2", "BCJ2")])
-def test_members_of_other_methods_are_listed_and_said_to_be_unread(name: str, method: str) -> None:
-    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z")
+def test_members_of_another_method_are_listed_and_said_to_be_unread() -> None:
+    members, findings, error = unpack(seven_zip, DATA / "arm64.7z")
     assert {member.path: member.size for member, _ in members if member.kind == "other"} == {
         "d/a.txt": 2590,
         "d/b.bin": 600,
@@ -46,8 +69,35 @@ def test_members_of_other_methods_are_listed_and_said_to_be_unread(name: str, me
         "d/link": 5,
     }
     assert [(finding.kind, finding.data["unread"]) for finding in findings] == [("unread-members", 4)]
-    assert method in findings[0].summary
+    assert "ARM64" in findings[0].summary
     assert isinstance(error, Unsupported)
+
+
+@pytest.mark.parametrize("name", ["aes", "aes-names", "aes-copy"])
+def test_encrypted_members_and_names_come_out_with_the_password(name: str, passwords: dict[str, str]) -> None:
+    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z", given=passwords)
+    assert {member.path: data for member, data in members if member.kind == "file"} == CONTENT
+    assert [(finding.kind, finding.data["passwords"]) for finding in findings] == [("unlocked-members", [2])]
+    assert error is None
+
+
+@pytest.mark.parametrize("name", ["aes", "aes-names", "aes-copy"])
+def test_wrong_passwords_leave_it_locked(name: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("wrong\nSecret\n")
+    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z", given={"passwords_file": str(tmp_path / "list")})
+    assert {data for member, data in members} <= {b""}
+    assert [finding.kind for finding in findings] == ["locked-members"]
+    assert isinstance(error, Locked) and "opened by no password that was given" in str(error)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_changed_encrypted_archive_ends_in_no_other_error(seed: int, passwords: dict[str, str]) -> None:
+    chance = random.Random(seed)
+    archive = bytearray((DATA / "aes-copy.7z").read_bytes())
+    offset, length = struct.unpack_from("<QQ", archive, 12)
+    for _ in range(2):
+        archive[32 + offset + chance.randrange(length)] = chance.choice((0, 1, 0x7F, chance.randrange(256)))
+    unpack(seven_zip, _with_right_checksums(archive), given=passwords)
 
 
 def test_encrypted_members_are_listed_and_named() -> None:
@@ -99,7 +149,7 @@ def _with_right_checksums(archive: bytearray) -> bytes:
     return bytes(archive)
 
 
-@pytest.mark.parametrize("name", ["plain-header", "bcj2", "aes", "lzma2", "not-solid"])
+@pytest.mark.parametrize("name", ["plain-header", "bcj2", "aes", "lzma2", "not-solid", "ppmd"])
 @pytest.mark.parametrize("seed", range(30))
 def test_changed_header_ends_in_no_other_error(name: str, seed: int) -> None:
     chance = random.Random(f"{name}{seed}")
