@@ -66,10 +66,10 @@ class NamedFile:
 
 
 class Directories:
-    """The directories of one file system. `fs` is a pytsk3.FS_Info; one whose content has `large` bytes or more is read here."""
+    """The directories of one file system. `fs` is a pytsk3.FS_Info; those of `limits.LARGE_DIRECTORY` or more are read here."""
 
-    def __init__(self, fs: Any, kind: str, source: Source, base: int, large: int = limits.LARGE_DIRECTORY) -> None:
-        self._fs, self._large = fs, large
+    def __init__(self, fs: Any, kind: str, source: Source, base: int) -> None:
+        self._fs, self._large = fs, limits.LARGE_DIRECTORY
         self._kind = kind if kind in EXT or kind == "ntfs" else ""
         self._block, self._last_block = int(fs.info.block_size), int(fs.info.last_block_act)
         self._root, self._last = int(fs.info.root_inum), int(fs.info.last_inum)
@@ -122,11 +122,11 @@ class Directories:
                     children.see(name.meta_addr, name.name)
 
         def all_names() -> Names:
-            yield from ntfs_names.without_moved(lambda: ntfs_names.names(root, content, self._block, bounds))
+            yield from ntfs_names.names(root, content, self._block, bounds)
             if children is not None:
                 yield from ntfs_parents.missing(self._fs, children, address)
 
-        return distinct(lambda: self._with_orphans(address, all_names()))
+        return distinct(lambda: self._with_orphans(address, ntfs_names.without_moved(all_names)))
 
     def parents(self) -> ntfs_parents.Parents:
         """What the records of NTFS say of the directories that they are in; read once, for the large ones."""
