@@ -36,7 +36,7 @@ COMMANDS = {
     "search": ("records", "search"),
     "trust": ("trust", "trust"),
     "validate": ("examine", "validate"),
-    "verify": ("receive", "verify"),
+    "verify": ("verify", "verify"),
     "verify-image": ("inspect", "verify_image"),
     "why": ("records", "why"),
 }

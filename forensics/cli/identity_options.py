@@ -10,7 +10,7 @@ import click
 from forensics.errors import SigningError
 
 if TYPE_CHECKING:
-    from forensics.signing.identity import Identity
+    from forensics.signing.identity import Identity, Reader
     from forensics.signing.trust import Trust
 
 _HOME = Path("~/.config/forensics")
@@ -63,6 +63,13 @@ def opened(folder: Path, passphrase_file: Path | None) -> "Identity":
 
     facts = identity.read_facts(folder)
     return identity.open_identity(folder, passphrase(passphrase_file, str(folder), pin=facts.token is not None))
+
+
+def opened_reader(folder: Path, passphrase_file: Path | None) -> "Reader":
+    """What opens the identity's packages, and cannot sign; its key is being derived when this returns. Raises SigningError."""
+    from forensics.signing import identity
+
+    return identity.open_reader(folder, passphrase(passphrase_file, str(folder)))
 
 
 def opened_trust(folder: Path, identity_folder: Path) -> "Trust":

@@ -1,6 +1,5 @@
-"""`verify`, `receive`, `receipt`, `received`: a partner's package checked, taken into a case, acknowledged, read."""
+"""`receive`, `receipt`, `received`: a partner's package taken into a case, acknowledged, read."""
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -8,67 +7,25 @@ import msgspec
 
 from forensics.case import open_case
 from forensics.cli.console import by_option, case_option, json_option, say, table
-from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
+from forensics.cli.identity_options import (
+    clock,
+    identity_option,
+    opened,
+    opened_reader,
+    opened_trust,
+    passphrase_option,
+    trust_option,
+)
+from forensics.cli.verify import handling, package_argument
 from forensics.errors import CaseError, UsageError
 from forensics.exchange import receipt as receipts
 from forensics.exchange import receive as receiving
 from forensics.exchange.sealed import kind_of
-from forensics.exchange.verify import NOT_CHECKED, Verdict
-from forensics.exchange.verify import verify as verify_package
 from forensics.location import escape
-from forensics.signing import Revocation
-
-_package = click.argument("package", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
 @click.command()
-@_package
-@identity_option
-@trust_option
-@passphrase_option
-@click.option("--require-revocation", is_flag=True, help="Refuse where no current revocation list is at hand.")
-@json_option
-def verify(
-    package: Path, identity_folder: Path, trust_folder: Path, passphrase_file: Path | None, require_revocation: bool, as_json: bool
-) -> int:
-    """Prove that PACKAGE is what a partner sealed, approved and sent: one line a check; exit code 0 if all are good, 1 if it is refused."""
-    trust = opened_trust(trust_folder, identity_folder)
-    identity = opened(identity_folder, passphrase_file)
-    mode = Revocation.REQUIRE if require_revocation else Revocation.WARN
-    with tempfile.TemporaryDirectory(prefix="forensics-verify-") as work:
-        verdict = verify_package(package, Path(work), identity=identity, trust=trust, at=clock(), revocation=mode)
-        _show(verdict, as_json)
-    return 0 if verdict.good else 1
-
-
-def _show(verdict: Verdict, as_json: bool) -> None:
-    if as_json:
-        for check in verdict.checks:
-            say(check)
-        say({"good": verdict.good, "disclosure": verdict.disclosure, "custody": verdict.head})
-        return
-    for check in verdict.checks:
-        mark = "ok " if check.passed else "-  " if check.reason == NOT_CHECKED else "BAD"
-        reason = f" [{check.reason}]" if check.reason else ""
-        click.echo(f"{mark} {check.name}: {escape(check.detail)}{reason}")
-        for warning in check.warnings:
-            click.echo(f"    warning: {escape(warning)}")
-    if (said := verdict.disclosure) and verdict.good:
-        _handling(said.use, said.tlp, said.pap, said.onward, said.expires, said.on_expiry, said.caveats)
-        click.echo("good: every check passed")
-    else:
-        click.echo("REFUSED: do not use this package")
-
-
-def _handling(use: str, tlp: str, pap: str, onward: str, expires: str, on_expiry: str, caveats: tuple[str, ...]) -> None:
-    """For what and how it may be used: what the receiver is bound to."""
-    click.echo(f"use: {use}; {tlp}, {pap}; onward: {escape(onward)}; until {expires}, then {on_expiry}")
-    for caveat in caveats:
-        click.echo(f"caveat: {escape(caveat)}")
-
-
-@click.command()
-@_package
+@package_argument
 @case_option
 @identity_option
 @trust_option
@@ -86,8 +43,8 @@ def receive(
 ) -> None:
     """Verify PACKAGE and take it into a case; the custody log goes on where the sender's ends."""
     case = open_case(folder)
+    identity = opened_reader(identity_folder, passphrase_file)
     trust = opened_trust(trust_folder, identity_folder)
-    identity = opened(identity_folder, passphrase_file)
     with case.lock():
         made = receiving.receive(case, package, identity=identity, trust=trust, at=clock(), by=by)
     if as_json:
@@ -98,7 +55,7 @@ def receive(
         f"{made.name}: received {len(said.records)} records from {said.from_.state}, {escape(said.from_.agency)}; {said.withheld} withheld"
     )
     click.echo(f"the sender's custody log: line {made.custody[0]}, SHA-256 {made.custody[1]}")
-    _handling(said.use, said.tlp, said.pap, said.onward, said.expires, said.on_expiry, said.caveats)
+    handling(said.use, said.tlp, said.pap, said.onward, said.expires, said.on_expiry, said.caveats)
     for warning in made.warnings:
         click.echo(f"warning: {escape(warning)}")
     click.echo(f"acknowledge it with `forensics receipt {made.name}`")
@@ -207,7 +164,7 @@ def show(name: str, folder: Path, as_json: bool) -> None:
             *(("warning", each) for each in found.warnings),
         ]
         table(("what", "value"), rows)
-        _handling(said.use, said.tlp, said.pap, said.onward, said.expires, said.on_expiry, said.caveats)
+        handling(said.use, said.tlp, said.pap, said.onward, said.expires, said.on_expiry, said.caveats)
     if wrong:
         raise CaseError("\n".join(wrong))
     if not as_json:

@@ -108,7 +108,10 @@ def new(
 
 
 def install(folder: Path, passphrase: bytes, given: tuple[bytes, ...]) -> str:
-    """Put in the certificate that the authority gave back, with its chain, in any order; gives its fingerprint. Raises SigningError."""
+    """Put in the certificate that the authority gave back, with its chain, in any order; gives its fingerprint. Raises SigningError.
+
+    The files under the passphrase are written anew, in this version's form.
+    """
     facts = read_facts(folder)
     secret, pin = _split(passphrase, facts.token is not None)
     key = _key(folder, facts, secret, pin)
@@ -124,6 +127,8 @@ def install(folder: Path, passphrase: bytes, given: tuple[bytes, ...]) -> str:
     chain, root = _ordered(leaf, others)
     if isinstance(key, FileKey):
         private.write(folder / "identity.p12", key.pkcs12(facts.name, secret, leaf, chain))
+    if not age_file.is_current(held := private.read(path := folder / "identity.age")):
+        private.write(path, age_file.encrypt(_age_secret(path, held, secret).encode(), _utf8(secret)))
     _put(folder / "chain.pem", [each.public_bytes(Encoding.DER) for each in chain])
     _put(folder / "root.pem", [root.public_bytes(Encoding.DER)] if root else [])
     private.write(folder / "certificate.pem", certificates.pem([mine[0]]))
@@ -156,10 +161,12 @@ def open_reader(folder: Path, passphrase: bytes | None) -> Reader:
     """What a folder's packages are opened with; the signing key stays closed.
 
     The key of the passphrase is derived in a thread of its own (hashlib gives up the interpreter's lock meanwhile), so that the caller can
-    prepare the rest. So a wrong passphrase is said by `age_secret`, and all else here, with SigningError.
+    prepare the rest. So a wrong passphrase is said by `age_secret`, and all else here, with SigningError. No token is asked: of two lines,
+    the first is enough.
     """
     facts = read_facts(folder)
-    secret, _ = _split(_given(folder, passphrase), facts.token is not None)
+    given = _given(folder, passphrase)
+    secret = given.partition(b"\n")[0] if facts.token else given
     path = folder / "identity.age"
     pool = ThreadPoolExecutor(1, "passphrase")
     derived = pool.submit(_age_secret, path, private.read(path), secret)

@@ -59,6 +59,12 @@ def decrypt(data: bytes, passphrase: bytes, name: str) -> bytes:
         raise SigningError(f"{name}: the passphrase does not open it, or it was changed") from error
 
 
+def is_current(data: bytes) -> bool:
+    """Whether an age file has the work factor that `encrypt` gives it; one of an earlier version may have another."""
+    found = _HEADER.match(data)
+    return found is not None and int(found[2]) == FACTOR
+
+
 def _wrap_key(passphrase: bytes, salt: bytes, factor: int) -> bytes:
     needed = 128 * 8 << factor  # bytes, of RFC 7914's V; OpenSSL counts a little more
     return hashlib.scrypt(passphrase, salt=_LABEL + salt, n=1 << factor, r=8, p=1, maxmem=needed + (1 << 20), dklen=32)

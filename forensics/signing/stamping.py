@@ -2,11 +2,8 @@
 
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import rfc3161_client
 from msgspec import Struct
 
 from forensics.errors import SigningError
@@ -30,6 +27,8 @@ class StampingAuthority(Struct, frozen=True, forbid_unknown_fields=True):
 
 def request(data: bytes) -> bytes:
     """A request for a time stamp over `data` (SHA-256, with a nonce, asking for the certificate), to be carried to an authority."""
+    import rfc3161_client  # here as below, because every identity says which authority it has, and few ask one
+
     builder = rfc3161_client.TimestampRequestBuilder().data(data).hash_algorithm(rfc3161_client.HashAlgorithm.SHA256)
     return builder.nonce(nonce=True).cert_request(cert_request=True).build().as_bytes()
 
@@ -56,6 +55,9 @@ def _by_command(command: tuple[str, ...], asked: bytes) -> bytes:
 
 
 def _by_url(url: str, asked: bytes) -> bytes:
+    import urllib.error
+    import urllib.request
+
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, asked, headers), timeout=SECONDS) as answer:  # noqa: S310 - the scheme is checked

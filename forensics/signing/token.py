@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asn1crypto import csr, keys, pem
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -74,6 +72,9 @@ class TokenKey:
 
 def request_by_token(subject: x509.Name, key: Key) -> bytes:
     """A certificate request (PKCS#10, PEM) signed in the token. Raises SigningError."""
+    from asn1crypto import csr, keys, pem  # here, because few have a token, and everybody opens an identity
+    from asn1crypto import x509 as asn1_x509
+
     public = key.public()
     info = csr.CertificationRequestInfo(
         {

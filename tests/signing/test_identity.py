@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import authority, certificates, identity, open_identity, open_reader, sign, verify
+from forensics.signing import authority, certificates, identity, open_identity, open_reader, passphrase, sign, verify
 from forensics.signing.token import Token
 
 _LIBRARIES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
@@ -104,12 +104,6 @@ def test_a_reader_says_a_wrong_passphrase_when_it_is_asked_for_the_key(folder):
         open_reader(folder, None)
 
 
-def test_an_age_key_file_of_an_earlier_version_is_read(folder, secret):
-    """pyrage wrote them, with a work factor that it found fit for the machine."""
-    (folder / "identity.age").write_bytes(pyrage.passphrase.encrypt(b"AGE-SECRET-KEY-1OLD", secret.decode()))
-    assert open_reader(folder, secret).age_secret() == "AGE-SECRET-KEY-1OLD"
-
-
 def test_openssl_accepts_the_request_and_the_chain(thailand, folder, openssl, now):
     subprocess.run([openssl, "req", "-in", folder / "request.pem", "-verify", "-noout"], capture_output=True, check=True)
     moment = str(int(now.timestamp()))
@@ -137,6 +131,18 @@ def test_a_certificate_for_another_key_is_not_installed(folder, secret, anan, th
 def test_a_certificate_that_does_not_belong_to_the_chain_is_not_installed(folder, secret, malaysia):
     with pytest.raises(SigningError, match="does not belong to the chain"):
         identity.install(folder, secret, (identity.certificate_of(folder), malaysia.root))
+
+
+def test_an_age_key_file_of_an_earlier_version_is_read_and_written_anew_with_the_next_certificate(folder, secret):
+    """pyrage wrote them, with a work factor that it found fit for the machine."""
+    given = (identity.certificate_of(folder),)
+    key = open_reader(folder, secret).age_secret()
+    old = passphrase.encrypt(key.encode(), secret, factor=12)
+    (folder / "identity.age").write_bytes(old)
+    assert open_reader(folder, secret).age_secret() == key
+    identity.install(folder, secret, given)
+    assert (folder / "identity.age").read_bytes().split(b"\n")[1].endswith(b" 17")
+    assert open_reader(folder, secret).age_secret() == key
 
 
 def test_a_chain_in_any_order_is_installed_from_the_leaf_upwards(certs, tmp_path, secret, now):
@@ -230,6 +236,7 @@ def test_a_key_in_a_token_signs_and_never_leaves_it(thailand, tmp_path, secret, 
     for number in range(4):  # half of a token's signatures have the larger s
         content = bytes([number])
         assert verify(content, sign(content, opened, at=now), thailand.trust(), now=now)[0].name == "Dao"
+    assert open_reader(tmp_path / "me", secret).age_secret() == open_reader(tmp_path / "me", both).age_secret() == opened.age_secret()
     with pytest.raises(SigningError, match="PinIncorrect"):
         open_identity(tmp_path / "me", secret + b"\n000000")
     with pytest.raises(SigningError, match="two lines"):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from forensics import custody
 from forensics.errors import SignatureInvalid, SigningError
 from forensics.signing import Reason, StampingAuthority, Trust, sign, stamp, stamping, verify, verify_stamp
-from forensics.signing.stamp import accept
+from forensics.signing.stamps import accept
 
 DATA = b"the signature file that is stamped"
 CONFIG = """[tsa]

@@ -25,7 +25,7 @@ _ZERO = bytes(BLOCK)
 def unpack(source: BinaryIO, size: int, folder: Path) -> str:
     """Write the files of the tar `source`, which has `size` bytes, into `folder` (empty). Returns the name of its top folder, which is
     **not** made: the files lie in `folder` itself. Raises Refused, OSError; then `folder` holds what was unpacked before."""
-    top, last, number = "", "", 0
+    top, last, number, made = "", "", 0, {""}
     for name, length in _members(source, size):
         first, slash, rest = name.partition("/")
         if not slash or not files.TOP.fullmatch(first) or (top and first != top):
@@ -36,6 +36,10 @@ def unpack(source: BinaryIO, size: int, folder: Path) -> str:
         top, last, number = first, rest, number + 1
         if number > files.MOST:
             raise Refused("archive", f"more than {files.MOST} files")
+        parent = rest.rpartition("/")[0]
+        if parent not in made:
+            (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+            made.add(parent)
         _write(source, length, folder / rest)
     if not top:
         raise Refused("archive", "it is empty")
@@ -92,14 +96,13 @@ def _parse(block: bytes) -> tuple[str, int]:
     except ValueError as error:
         raise Refused("archive", f"a header that is not of the form of a package's ({error})") from None
     full = f"{prefix}/{name}" if prefix else name
-    if block not in (header(full, length), header(full, length, devices=b"0000000\0")):
+    if block != header(full, length) and block != header(full, length, devices=b"0000000\0"):
         what = block[156:157].decode("ascii", "backslashreplace")
         raise Refused("archive", f"{full[:200]!r}: not the header of a regular file in a package (type {what!r})")
     return full, length
 
 
 def _write(source: BinaryIO, length: int, path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as target:
         left = length
