@@ -69,6 +69,11 @@ class _Header(Struct, frozen=True, kw_only=True):
         """The method of compression, within the encryption too."""
         return self.method if self.aes is None else self.aes.method
 
+    @property
+    def added(self) -> int:
+        """Bytes of the stored content that encryption added."""
+        return self.aes.added if self.aes is not None else zip_encryption.START if self.encrypted else 0
+
 
 @container(
     version="1.1",
@@ -138,6 +143,8 @@ def _members(
             pieces: Iterator[bytes] | str = ""
             if header.compression not in METHODS:
                 inventory.unread(header.path, f"compressed by method {OTHER_METHODS.get(header.compression, header.compression)}")
+            elif header.compression == 98 and not libarchive.there():
+                inventory.unread(header.path, f"compressed by method PPMd; {libarchive.MISSING}")
             elif not header.encrypted:
                 pieces = _stored(stream, begin, header.compressed)
             elif isinstance(pieces := _unlocked(stream, header, begin, tried[header.aes is not None]), str):
@@ -171,7 +178,7 @@ def _content(pieces: Iterator[bytes], header: _Header, inventory: Inventory) -> 
     """The member's content in pieces; what ends it early, and a wrong checksum, go to the inventory."""
     count, crc = 0, 0
     try:
-        for piece in _decompressed(pieces, header.compression, header.size):
+        for piece in _decompressed(pieces, header):
             yield piece
             count += len(piece)
             crc = zlib.crc32(piece, crc)
@@ -231,7 +238,7 @@ def _right(header: _Header, compressed: Iterator[bytes]) -> bool:
     """Whether what a password makes of a member unpacks to its size and checksum."""
     count = crc = 0
     try:
-        for piece in _decompressed(compressed, header.compression, header.size):
+        for piece in _decompressed(compressed, header):
             count += len(piece)
             crc = zlib.crc32(piece, crc)
             if header.size is not None and count > header.size:
@@ -508,8 +515,9 @@ def _stored(stream: BinaryIO, begin: int, length: int | None) -> Iterator[bytes]
         yield piece
 
 
-def _decompressed(pieces: Iterator[bytes], method: int, size: int | None) -> Iterator[bytes]:
+def _decompressed(pieces: Iterator[bytes], header: _Header) -> Iterator[bytes]:
     """The content, in pieces of at most `CHUNK` bytes or so. Raises one of `DAMAGE`."""
+    method, size = header.compression, header.size
     if method == 0:
         return pieces
     if method == 12:
@@ -517,5 +525,6 @@ def _decompressed(pieces: Iterator[bytes], method: int, size: int | None) -> Ite
     if method == 14:
         return methods.lzma_of_zip(pieces, size)
     if method == 98:
-        return methods.ppmd_of_zip(pieces, MAX_UNSTATED if size is None else size)
+        length = MAX_UNSTATED if header.compressed is None else max(0, header.compressed - header.added)
+        return methods.ppmd_of_zip(pieces, length, MAX_UNSTATED if size is None else size)
     return {8: methods.inflated, 9: methods.inflated64, 93: methods.zstd, 95: methods.xz}[method](pieces)

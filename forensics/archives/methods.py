@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import inflate64
-import pyppmd
 import zstandard
 
+from forensics.archives import libarchive
 from forensics.members import stream_of
 
 CHUNK = 1 << 16  # bytes read and given on at once
 MAX_WINDOW = 256 << 20  # bytes of a decompressor's window or model
-DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError, pyppmd.PpmdError)
+DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 _SPARING = 256  # bytes that go at once into what bounds no output: Deflate64 makes at most some 100 KB of them
 
 
@@ -114,44 +114,19 @@ def fed(pieces: Iterator[bytes], decompressor: Any) -> Iterator[bytes]:
         yield out
 
 
-def ppmd_of_7z(pieces: Iterator[bytes], properties: bytes, size: int) -> Iterator[bytes]:
-    """PPMd variant H, of which `size` bytes come out; properties are the order and the bytes of the model."""
+def ppmd_of_7z(pieces: Iterator[bytes], properties: bytes, length: int, size: int) -> Iterator[bytes]:
+    """PPMd variant H: `size` bytes out of `length`; properties are the order and the bytes of the model."""
     if len(properties) < 5:
         raise ValueError("PPMd properties are not valid")
     order, memory = struct.unpack_from("<BI", properties)
     if not 2 <= order <= 64 or not 2048 <= memory <= MAX_WINDOW:
         raise ValueError(f"PPMd of order {order} with a model of {memory} bytes (limit {MAX_WINDOW})")
-    return _ppmd(pieces, pyppmd.Ppmd7Decoder(order, memory), size)
+    return libarchive.ppmd_of_7z(pieces, length, size, properties)
 
 
-def ppmd_of_zip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """PPMd variant I as zip stores it: two bytes hold the order, the MiB of the model, how it is restored (APPNOTE 5.10)."""
-    start, rest = taken(pieces, 2)
-    if len(start) < 2:
-        raise EOFError("the compressed data is cut short")
-    (value,) = struct.unpack("<H", start)
-    order, memory, restore = (value & 15) + 1, ((value >> 4 & 0xFF) + 1) << 20, value >> 12
-    if order < 2 or restore > 1:
-        raise ValueError(f"PPMd of order {order}, restored in way {restore}")
-    yield from _ppmd(rest, pyppmd.Ppmd8Decoder(order, memory, restore), size)
-
-
-def _ppmd(pieces: Iterator[bytes], decoder: Any, left: int) -> Iterator[bytes]:
-    for piece in pieces:
-        given = piece
-        while left > 0:
-            out = decoder.decode(given, min(CHUNK, left))
-            left -= len(out)
-            given = b""
-            if out:
-                yield out
-            if decoder.eof or left <= 0:
-                return
-            if decoder.needs_input:
-                break
-    while left > 0 and (out := decoder.decode(b"\0", min(CHUNK, left))):  # the last symbols may want a byte more than there is
-        left -= len(out)
-        yield out
+def ppmd_of_zip(pieces: Iterator[bytes], length: int, size: int) -> Iterator[bytes]:
+    """PPMd variant I as zip stores it (APPNOTE 5.10); its model has at most 256 MiB."""
+    return libarchive.zip_member(pieces, length, size, 98)
 
 
 def taken(pieces: Iterator[bytes], count: int) -> tuple[bytes, Iterator[bytes]]:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from forensics.archives import bcj2, methods
+from forensics.archives import bcj2, libarchive, methods
 from forensics.archives.methods import CHUNK, DAMAGE
 from forensics.archives.seven_zip_header import AES, Coder, Folder
 from forensics.archives.tried import Tried, as_utf16
@@ -53,6 +53,8 @@ def unread(folder: Folder) -> str | None:
             return OTHERS.get(coder.method, f"method {coder.method.hex()}")
         if len(coder.sources) != INPUTS[coder.method]:
             return "coders with inputs of a wrong number"
+        if coder.method == PPMD and not libarchive.there():
+            return f"PPMd; {libarchive.MISSING}"
     return None
 
 
@@ -66,7 +68,11 @@ def contents(stream: BinaryIO, folder: Folder, password: bytes | None = None) ->
                 raise EOFError("a packed stream is not there")
             return _packed(stream, *folder.packed[number])
         coder = folder.coders[place]
-        return _limited(_step([output(source) for source in coder.sources], coder, password), coder.size)
+        first = coder.sources[0]
+        if first < -len(folder.packed):
+            raise EOFError("a packed stream is not there")
+        length = folder.coders[first].size if first >= 0 else folder.packed[-1 - first][1]
+        return _limited(_step([output(source) for source in coder.sources], coder, length, password), coder.size)
 
     yield from output(folder.main)
 
@@ -90,7 +96,7 @@ def _limited(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
             return
 
 
-def _step(sources: list[Iterator[bytes]], coder: Coder, password: bytes | None) -> Iterator[bytes]:
+def _step(sources: list[Iterator[bytes]], coder: Coder, length: int, password: bytes | None) -> Iterator[bytes]:
     if coder.method == BCJ2:
         main, calls, jumps, decisions = sources
         return bcj2.joined(main, calls, jumps, decisions, coder.size)
@@ -98,7 +104,7 @@ def _step(sources: list[Iterator[bytes]], coder: Coder, password: bytes | None) 
     if coder.method == AES:
         return _decrypted(pieces, coder.properties, password or b"")
     if coder.method == PPMD:
-        return methods.ppmd_of_7z(pieces, coder.properties, coder.size)
+        return methods.ppmd_of_7z(pieces, coder.properties, length, coder.size)
     if coder.method == STORED:
         return pieces
     if simple := {DEFLATE: methods.inflated, DEFLATE64: methods.inflated64, BZIP2: methods.bzip2, ZSTD: methods.zstd}.get(coder.method):

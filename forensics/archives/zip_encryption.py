@@ -37,6 +37,11 @@ class Aes(Struct, frozen=True):
     def salt(self) -> int:
         return self.key // 2
 
+    @property
+    def added(self) -> int:
+        """Bytes of salt, check and authentication code."""
+        return self.salt + 2 + _CODE
+
 
 def aes_field(field: bytes) -> Aes | None:
     """The extra field 0x9901, `None` where it is none."""
@@ -72,16 +77,7 @@ def traditional(pieces: Iterator[bytes], length: int, password: bytes, check: in
 
     libarchive decrypts one member that is not compressed, whose header is made here, in one pass and at its speed.
     """
-    own = struct.pack("<4sHHHIIIIHH", b"PK\x03\x04", 45, 1, 0, 0, check << 24, 0xFFFFFFFF, 0xFFFFFFFF, 1, 20)
-    own += b"x" + struct.pack("<HHQQ", 1, 16, max(0, length - START), length)
-
-    def whole() -> Iterator[bytes]:
-        yield own
-        yield from pieces
-
-    with libarchive.Archive("zip", whole(), password) as archive:
-        if archive.next():
-            yield from archive.content()
+    yield from libarchive.zip_member(pieces, length, max(0, length - START), 0, password=password, crc=check << 24)
 
 
 # --- AES --------------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LIBRARIES = (
     "pytsk3", "deflate", "python-magic", "yara-python", "yara-x", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
     "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2", "dfvfs",
-    "libfsapfs-python", "libpff-python", "cramjam", "cryptography", "google-crc32c", "archi", "inflate64", "pyppmd",
+    "libfsapfs-python", "libpff-python", "cramjam", "cryptography", "google-crc32c", "archi", "inflate64",
 )  # fmt: skip
 
 NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
