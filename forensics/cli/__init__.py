@@ -32,7 +32,7 @@ COMMANDS = {
     "records": ("records", "records"),
     "report": ("examine", "report_command"),
     "review": ("review", "review_group"),
-    "seal": ("disclose", "seal"),
+    "seal": ("seal", "seal"),
     "search": ("records", "search"),
     "trust": ("trust", "trust"),
     "validate": ("examine", "validate"),

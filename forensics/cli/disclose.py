@@ -1,4 +1,4 @@
-"""`seal`, `disclose`, `approve`: from confirmed records to an encrypted package that two officers have signed."""
+"""`disclose`, `approve`: from sealed records to an encrypted package that two officers have signed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from forensics import index, signing
-from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
 from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
-from forensics.engine import run
+from forensics.cli.seal import opened_case
 from forensics.errors import UsageError
 from forensics.exchange import approve as approving
 from forensics.exchange import disclosure, draft, policy
@@ -20,29 +19,6 @@ from forensics.exchange.signer import Signer
 from forensics.review import select, state
 
 _IDS = 4 << 20  # bytes of a file of record ids
-
-
-def _opened(folder: Path) -> Case:
-    case = open_case(folder)
-    run.ensure_index(case)
-    return case
-
-
-@click.command()
-@case_option
-@identity_option
-@passphrase_option
-@json_option
-def seal(folder: Path, identity_folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Sign all confirmed records once, so that any part of them can be disclosed later."""
-    case = _opened(folder)
-    signer = Signer(opened(identity_folder, passphrase_file))
-    with case.lock(), index.open_index(case.index_path) as found:
-        made = sealing.seal(case, found, state(case), signer, at=clock())
-    if as_json:
-        say({"seal": made.name, "records": made.records, "sha256": made.digest, "folder": str(made.folder)})
-    else:
-        click.echo(f"{made.name}: {made.records} records sealed by {signer.name}, SHA-256 {made.digest}")
 
 
 def _terms(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +74,7 @@ def disclose(
     **terms: Any,
 ) -> None:
     """Draft a package of sealed records for another state; a second person has to `approve` it."""
-    case = _opened(folder)
+    case = opened_case(folder)
     review = state(case)
     said = disclosure.Terms(**terms | {"to_state": terms["to_state"].upper()})
     with case.lock(), index.open_index(case.index_path) as found:
@@ -182,7 +158,7 @@ def approve(
     as_json: bool,
 ) -> None:
     """Approve a draft as a second person: countersign it, encrypt it to the partner, and remove the plain draft."""
-    case = _opened(folder)
+    case = opened_case(folder)
     at = clock()
     with case.lock(), index.open_index(case.index_path) as found:
         checked = approving.examine(case, found, state(case), disclosure_id, at=at)

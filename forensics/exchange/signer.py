@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from forensics import signing
 from forensics.custody import checkpoints
-from forensics.report import pdf_signature
 from forensics.signing import Identity
 
 
@@ -42,6 +41,8 @@ class Signer(Struct, frozen=True):
 
     def sign_pdf(self, path: Path, at: datetime) -> None:
         """Sign the PDF at `path` (PAdES), by an update that leaves what it held before as it is."""
+        from forensics.report import pdf_signature  # here, because a seal has no document, and pyHanko takes longest to load
+
         pdf_signature.sign(path, path, self.identity, at=at, stamping=self.identity.stamping)
 
     def stamp(self, signature: bytes) -> bytes | None:
