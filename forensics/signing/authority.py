@@ -133,7 +133,10 @@ def _open(folder: Path, passphrase: bytes) -> tuple[x509.Certificate, keys.FileK
     private.check_folder(folder)
     path = folder / "authority.p12"
     key = keys.from_pkcs12(private.read(path), passphrase, path)
-    return certificates.load(certificates.from_file(private.read(folder / "root.pem"), str(folder / "root.pem"))[0]), key
+    root = certificates.load(certificates.from_file(private.read(folder / "root.pem"), str(folder / "root.pem"))[0])
+    if not certificates.same_key(root, key.public()):
+        raise SigningError(f"{folder}: root.pem is not for the key of authority.p12; put back the one that belongs to it")
+    return root, key
 
 
 def _key_identifier(root: x509.Certificate) -> x509.AuthorityKeyIdentifier:

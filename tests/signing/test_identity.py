@@ -186,6 +186,13 @@ def test_a_changed_request_is_not_issued(thailand, folder, secret, now):
         authority.issue(thailand.authority, secret, changed, at=now)
 
 
+def test_an_authority_whose_root_is_not_for_its_key_issues_nothing(thailand, malaysia, folder, secret, now, tmp_path):
+    shutil.copytree(thailand.authority, tmp_path / "authority")
+    shutil.copy(malaysia.authority / "authority.p12", tmp_path / "authority")
+    with pytest.raises(SigningError, match=r"root\.pem is not for the key"):
+        authority.issue(tmp_path / "authority", secret, (folder / "request.pem").read_bytes(), at=now)
+
+
 def test_a_request_of_another_state_is_not_issued(malaysia, folder, secret, now):
     with pytest.raises(SigningError, match="not of the authority's country MY"):
         authority.issue(malaysia.authority, secret, (folder / "request.pem").read_bytes(), at=now)
