@@ -116,17 +116,16 @@ class Directories:
             return distinct(lambda: self._with_orphans(address, ext_names.names(content, self._format, deleted)))
         bounds = ntfs_names.Bounds(address, int(self._fs.info.first_inum), self._last, deleted)
         children = self.parents().children.get((address, max(use - 1, 0) if deleted else use))
-        if children is not None:
-            for name in ntfs_names.names(root, content, self._block, bounds):
-                if isinstance(name, Name) and name.flags & ALLOCATED:
-                    children.see(name.meta_addr, name.name)
 
         def all_names() -> Names:
-            yield from ntfs_names.names(root, content, self._block, bounds)
+            for name in ntfs_names.names(root, content, self._block, bounds):
+                if children is not None and isinstance(name, Name) and name.flags & ALLOCATED:
+                    children.see(name.meta_addr, name.name)
+                yield name
             if children is not None:
                 yield from ntfs_parents.missing(self._fs, children, address)
 
-        return distinct(lambda: self._with_orphans(address, ntfs_names.without_moved(all_names)))
+        return distinct(lambda: self._with_orphans(address, all_names()), moved=True)
 
     def parents(self) -> ntfs_parents.Parents:
         """What the records of NTFS say of the directories that they are in; read once, for the large ones."""

@@ -31,34 +31,85 @@ class Trouble(NamedTuple):
 Names = Iterator[Name | Trouble]
 
 
-def distinct(names: Callable[[], Names]) -> Names:
+def distinct(names: Callable[[], Names], moved: bool = False) -> Names:
     """The names without those that repeat another with the same meta address; where one of them is allocated, it is the one that stays.
 
-    `names` gives the same names each time: they are read two times, or three where addresses repeat, so that only the repeated are kept
-    in memory. This is how The Sleuth Kit lists them too (tsk_fs_dir_add), though in a time that grows with the square of their number.
+    `names` gives the same names each time: they are read twice, so that of each only a number stays in memory. This is how The Sleuth Kit
+    lists them too (tsk_fs_dir_add), though in a time that grows with the square of their number.
+
+    Where a node of an index was split (`moved`), the end of what is in use is written over the address of the first entry that moved on.
+    A deleted name without an address is given last, and only if no other bears the same name.
     """
-    once, again = Marks(), Marks()
-    repeated = False
+    states = States()
+    headless: dict[bytes, Name] = {}
     for name in names():
-        if isinstance(name, Name) and once.mark(name.meta_addr):
-            again.mark(name.meta_addr)
-            repeated = True
-    if not repeated:
-        yield from names()
-        return
-    best: dict[tuple[int, bytes], Name] = {}
-    for name in names():
-        if isinstance(name, Name) and name.meta_addr in again:
-            before = best.setdefault((name.meta_addr, name.name), name)
-            if name.flags & ALLOCATED and not before.flags & ALLOCATED:
-                best[name.meta_addr, name.name] = name
-    for name in names():
-        if isinstance(name, Name) and name.meta_addr in again:
-            first = best.pop((name.meta_addr, name.name), None)
-            if first is not None:
-                yield first
+        if isinstance(name, Trouble):
+            continue
+        if moved and not name.meta_addr and not name.flags & ALLOCATED:
+            headless.setdefault(name.name, name)
         else:
+            states.add(hash((name.meta_addr, name.name)), bool(name.flags & ALLOCATED))
+    for name in names():
+        if isinstance(name, Trouble):
             yield name
+        elif not moved or name.meta_addr or name.flags & ALLOCATED:
+            if headless:
+                headless.pop(name.name, None)
+            if states.take(hash((name.meta_addr, name.name)), bool(name.flags & ALLOCATED)):
+                yield name
+    yield from headless.values()
+
+
+class States:
+    """Of each of very many names, whether one that is allocated was seen, and whether it was taken: 16 to 32 bytes a name.
+
+    A table with open addressing (Knuth, "The Art of Computer Programming", 6.4, algorithm L). Names are told apart by 62 bits of their
+    hash, which Python keys anew in each process: two of a million share them once in five million directories.
+    """
+
+    _TAKEN, _ALLOCATED = 1, 2
+
+    def __init__(self) -> None:
+        self._slots, self._used = array("Q", bytes(8 << 10)), 0
+
+    def add(self, hashed: int, allocated: bool) -> None:
+        """A name was seen."""
+        slot, key = self._find(hashed)
+        if not self._slots[slot]:
+            self._slots[slot] = key
+            self._used += 1
+        if allocated:
+            self._slots[slot] |= self._ALLOCATED
+        if self._used * 2 > len(self._slots):
+            self._grow()
+
+    def take(self, hashed: int, allocated: bool) -> bool:
+        """Whether this is the one to give of those that share a hash: the first that is allocated, or else the first."""
+        slot = self._find(hashed)[0]
+        state = self._slots[slot]
+        if state & self._TAKEN or (state & self._ALLOCATED and not allocated):
+            return False
+        self._slots[slot] |= self._TAKEN
+        return True
+
+    def _find(self, hashed: int) -> tuple[int, int]:
+        """The slot that holds a hash, or that is free for it, and what it holds."""
+        key = (hashed << 2 | 4) & 0xFFFFFFFFFFFFFFFC or 4
+        slots, mask = self._slots, len(self._slots) - 1
+        slot = key >> 3 & mask
+        while slots[slot] and slots[slot] >> 2 != key >> 2:
+            slot = slot + 1 & mask
+        return slot, key
+
+    def _grow(self) -> None:
+        before, self._slots = self._slots, array("Q", bytes(16 * len(self._slots)))
+        mask = len(self._slots) - 1
+        for state in before:
+            if state:
+                slot = state >> 3 & mask
+                while self._slots[slot]:
+                    slot = slot + 1 & mask
+                self._slots[slot] = state
 
 
 class Positions:

@@ -4,7 +4,7 @@ Source: "New Technologies File System (NTFS)" of the libfsntfs documentation, "T
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from forensics.evidence.directory_names import Content, Name, Names, Trouble
@@ -83,20 +83,6 @@ def names(root: bytes, content: Content | None, cluster: int, bounds: Bounds) ->
             yield Trouble(f"the index record at offset {at} {problem}")
             continue
         yield from entries(bytes(data), 24 + begin, 24 + used, bounds, at)
-
-
-def without_moved(names: Callable[[], Names]) -> Names:
-    """The names without those in slack that have no reference, where the same name stands elsewhere: entries that a node's split has moved.
-
-    Where a node was split, the end of what is in use is written over the reference of the first entry that moved on. `names` gives the
-    same names each time.
-    """
-    headless = {name.name for name in names() if isinstance(name, Name) and not name.meta_addr and not name.flags & ALLOCATED}
-    if headless:
-        headless.difference_update([name.name for name in names() if isinstance(name, Name) and name.meta_addr and name.name in headless])
-    for name in names():
-        if isinstance(name, Trouble) or name.meta_addr or name.flags & ALLOCATED or name.name in headless:
-            yield name
 
 
 def records(content: Content, step: int) -> Iterator[tuple[int, bytearray] | Trouble]:

@@ -3,6 +3,7 @@
 Source: "New Technologies File System (NTFS)" of the libfsntfs documentation, "The Master File Table (MFT)".
 """
 
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -14,8 +15,11 @@ from forensics.evidence.allocation import Marks
 from forensics.evidence.directory_names import Content, Name, Trouble, attribute_of, is_stored_in_blocks
 from forensics.evidence.tsk_constants import ALLOCATED, NTFS_DATA, NTFS_FILE_NAME, UNALLOCATED
 
-_MASK = (1 << 48) - 1
 _ATTRIBUTE_LIST = 0x20
+_START = struct.Struct("<H")  # of a record: where its attributes begin
+_ATTRIBUTE = struct.Struct("<IIB")  # type, length, whether its content lies elsewhere
+_RESIDENT = struct.Struct("<IH")  # size of the content, and where it begins
+_FIRST_SECTOR = 510  # bytes of a record before the first that its update sequence replaces
 
 
 class Children:
@@ -77,7 +81,7 @@ def read_parents(fs: Any, wanted: Callable[[int], bool]) -> Parents:
         if len(data) != size or data[:4] != b"FILE":
             continue
         number = at // size
-        if int.from_bytes(data[32:40], "little") & _MASK:
+        if data[32:38] != bytes(6):
             found.parts.mark(number)
             continue
         for parent, use, name in _names(fs, number, data):
@@ -88,21 +92,24 @@ def read_parents(fs: Any, wanted: Callable[[int], bool]) -> Parents:
 
 def _names(fs: Any, number: int, data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Parent, use of its record and name, for each long name of a record."""
-    record = bytearray(data)
-    if ntfs_names.fix_up(record) is not None:
-        return
-    at = int.from_bytes(record[20:22], "little")
+    at, fixed = _START.unpack_from(data, 20)[0], False
     own: list[ntfs_names.FileName | None] = []
-    while at + 24 <= len(record):
-        type_, length = int.from_bytes(record[at : at + 4], "little"), int.from_bytes(record[at + 4 : at + 8], "little")
+    while at + 24 <= len(data):
+        type_, length, elsewhere = _ATTRIBUTE.unpack_from(data, at)
         if type_ == _ATTRIBUTE_LIST:
             own = list(file_names(fs, number))  # some of them may lie in other records
             break
-        if type_ > NTFS_FILE_NAME or length < 24 or at + length > len(record):
+        if type_ > NTFS_FILE_NAME or length < 24 or at + length > len(data):
             break
-        if type_ == NTFS_FILE_NAME and not record[at + 8]:
-            size, where = int.from_bytes(record[at + 16 : at + 20], "little"), int.from_bytes(record[at + 20 : at + 22], "little")
-            own.append(ntfs_names.file_name(bytes(record[at + where : min(at + where + size, at + length)])))
+        if at + length > _FIRST_SECTOR and not fixed:
+            whole = bytearray(data)
+            if ntfs_names.fix_up(whole) is not None:
+                break
+            data, fixed = bytes(whole), True
+            continue
+        if type_ == NTFS_FILE_NAME and not elsewhere:
+            size, where = _RESIDENT.unpack_from(data, at + 16)
+            own.append(ntfs_names.file_name(data[at + where : min(at + where + size, at + length)]))
         at += length
     for name in own:
         if name is not None and name.space != ntfs_names.DOS:
