@@ -223,7 +223,8 @@ def _unlocked(stream: BinaryIO, header: _Header, begin: int, tried: Tried) -> It
             for form in as_bytes(password):
                 check = zip_encryption.check_byte(start, form)
                 if check in checks and (tried.fitted(password) or _right(header, _traditional(pieces, length, form, check))):
-                    tried.fits(password)
+                    if header.size:  # a wrong one makes of nothing the right content
+                        tried.fits(password)
                     return _traditional(pieces, length, form, check)
     except EOFError as error:
         return str(error)

@@ -1,17 +1,29 @@
-"""RAR archives that RAR made: stored members come out, the others are listed and named."""
+"""RAR archives that RAR made: members come out as they went in; what is not read, and what no password opens, is listed and named."""
 
 import random
+import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 from forensics.plugins.rar_archive import rar_archive
 
-from forensics.plugin import Corrupt, Locked, Unsupported
+from forensics.archives import libarchive, rar5_header, rar_content
+from forensics.archives.tried import Tried
+from forensics.plugin import Corrupt, LimitExceeded, Locked, Unsupported
 from forensics.testing import unpack
 
 DATA = Path(__file__).parent / "data" / "rar"
+STEST = 0xC5B7E6A2  # the CRC-32 of both files, as RAR wrote it (`.exp` beside the archives of rarfile)
 MAGIC4, MAGIC5 = b"Rar!\x1a\x07\x00", b"Rar!\x1a\x07\x01\x00"
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> dict[str, str]:
+    """Options with a list of passwords: a wrong one, that of rarfile's archives, that of libarchive's."""
+    (tmp_path / "passwords").write_text("wrong\npassword\n12345678\n")
+    return {"passwords_file": str(tmp_path / "passwords")}
 
 
 @pytest.mark.parametrize("name", ["rar3-subdirs", "rar5-subdirs"])
@@ -61,14 +73,88 @@ def test_links_say_where_they_point() -> None:
     }
 
 
-def test_compressed_member_is_listed_and_said_to_be_unread() -> None:
-    members, findings, error = unpack(rar_archive, DATA / "rar5-crc.rar")
-    assert [(member.path, member.kind, member.size, len(data)) for member, data in members] == [
-        ("stest1.txt", "other", 2048, 0),
-        ("stest2.txt", "file", 2048, 2048),
+@pytest.mark.parametrize("name", ["seektest", "rar5-crc", "rar5-blake", "rar5-solid"])
+def test_compressed_members_come_out_with_the_checksum_that_rar_wrote(name: str) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar")
+    assert [(member.path, member.kind, len(data), zlib.crc32(data)) for member, data in members] == [
+        ("stest1.txt", "file", 2048, STEST),
+        ("stest2.txt", "file", 2048, STEST),
     ]
-    assert [(finding.kind, finding.data["unread"]) for finding in findings] == [("unread-members", 1)]
+    assert (findings, error) == ([], None)
+
+
+def test_member_of_a_solid_archive_is_read_though_those_before_it_were_not() -> None:
+    with (DATA / "rar5-solid.rar").open("rb") as stream:
+        entries = partial(rar5_header.entries, stream, (DATA / "rar5-solid.rar").stat().st_size, Tried((), 0))
+        solid = rar_content.Solid(stream, entries, Tried((), 0))
+        assert zlib.crc32(b"".join(solid.content(1))) == STEST
+        solid.close()
+
+
+@pytest.mark.parametrize(("name", "why"), [("rar3-solid", "a solid archive of RAR 4"), ("rar2-unix-owner", "compressed by RAR 2 or older")])
+def test_what_libarchive_does_not_read_is_listed_and_said_to_be_unread(name: str, why: str) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar")
+    assert {(member.kind, data) for member, data in members} == {("other", b"")}
+    assert [finding.kind for finding in findings] == ["unread-members"]
+    assert why in findings[0].summary
     assert isinstance(error, Unsupported)
+
+
+def test_without_libarchive_compressed_members_are_said_to_be_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libarchive, "_library", lambda: None)
+    members, findings, error = unpack(rar_archive, DATA / "rar5-crc.rar")
+    assert [(member.path, member.kind, len(data)) for member, data in members] == [("stest1.txt", "other", 0), ("stest2.txt", "file", 2048)]
+    assert "libarchive is not installed" in findings[0].summary
+    assert isinstance(error, Unsupported)
+
+
+@pytest.mark.parametrize("name", ["rar5-psw", "rar5-psw-blake", "rar5-hpsw"])
+def test_encrypted_members_and_names_of_version_5_come_out_with_the_password(name: str, passwords: dict[str, str]) -> None:
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar", given=passwords)
+    assert [(member.path, zlib.crc32(data)) for member, data in members] == [("stest1.txt", STEST), ("stest2.txt", STEST)]
+    assert [(finding.kind, finding.data["passwords"]) for finding in findings] == [("unlocked-members", [2])]
+    assert error is None
+
+
+def test_encrypted_members_of_version_4_come_out_with_the_password(passwords: dict[str, str]) -> None:
+    members, findings, error = unpack(rar_archive, DATA / "rar4-encrypted.rar", given=passwords)
+    assert [(member.path, data) for member, data in members] == [("foo.txt", b"data of foo.txt\n"), ("bar.txt", b"data of bar.txt\n")]
+    assert [finding.data["passwords"] for finding in findings] == [[3]]
+    assert error is None
+
+
+def test_encrypted_names_of_version_4_come_out_with_the_password(passwords: dict[str, str]) -> None:
+    members, _, error = unpack(rar_archive, DATA / "rar3-comment-hpsw.rar", given=passwords)
+    assert [(member.path, member.kind) for member, _ in members] == [("file1.txt", "file"), ("file2.txt", "file")]
+    assert error is None
+
+
+@pytest.mark.parametrize("name", ["rar5-psw", "rar5-hpsw", "rar4-encrypted", "rar3-comment-hpsw"])
+def test_wrong_passwords_leave_it_locked(name: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("wrong\n\nPassword\n")
+    members, findings, error = unpack(rar_archive, DATA / f"{name}.rar", given={"passwords_file": str(tmp_path / "list")})
+    assert {data for _, data in members} <= {b""}
+    assert [finding.kind for finding in findings] == ["locked-members"]
+    assert isinstance(error, Locked) and "opened by no password that was given" in str(error)
+
+
+def test_archive_that_asks_for_endless_work_is_a_limit(passwords: dict[str, str]) -> None:
+    archive = bytearray((DATA / "rar5-psw.rar").read_bytes())
+    at = archive.index(b"\0\3\x0f")  # the record of encryption: version, flags, 2^15 rounds
+    archive[at + 2] = 63
+    start = archive.rindex(b"\x02\x03", 0, at) - 1
+    struct.pack_into("<I", archive, start - 4, zlib.crc32(archive[start : start + 1 + archive[start]]))
+    assert isinstance(unpack(rar_archive, bytes(archive), given=passwords)[2], LimitExceeded)
+
+
+@pytest.mark.parametrize("name", ["rar5-psw", "rar5-hpsw", "rar4-encrypted", "rar3-comment-hpsw", "rar5-solid", "seektest"])
+@pytest.mark.parametrize("seed", range(10))
+def test_flipped_bytes_of_what_is_unpacked_end_in_no_other_error(name: str, seed: int, passwords: dict[str, str]) -> None:
+    chance = random.Random(f"{name}{seed}")
+    archive = bytearray((DATA / f"{name}.rar").read_bytes())
+    for _ in range(3):
+        archive[chance.randrange(8, min(300, len(archive)))] = chance.choice((0, 0xFF, chance.randrange(256)))
+    unpack(rar_archive, bytes(archive), given=passwords)
 
 
 def test_member_with_a_comment_in_its_header_is_listed() -> None:

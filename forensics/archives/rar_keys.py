@@ -1,0 +1,90 @@
+"""Keys of encrypted RAR archives, out of passwords: SHA-1 and AES-128 up to version 4, PBKDF2 and AES-256 in version 5
+("RAR 5.0 archive format"; technote.txt of RAR 4.x says only that it is so, and rarfile, ISC licence, was read for how)."""
+
+import hashlib
+import hmac
+import struct
+import zlib
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from forensics.archives.rar_entry import Lock
+from forensics.archives.tried import Tried, as_utf16
+from forensics.errors import LimitExceeded
+
+MAX_POWER = 24  # powers of two of rounds, as in RAR itself
+ROUNDS = 1 << 27  # on one archive: 512 passwords of version 4, 4096 of version 5
+_PART = 1 << 14  # rounds between two bytes of version 4's vector
+
+Key = tuple[bytes, bytes]
+"""The key, and the vector that encryption starts with."""
+
+
+def decrypted(key: Key, data: bytes) -> bytes:
+    """Whole blocks of AES in CBC mode."""
+    decryptor = Cipher(algorithms.AES(key[0]), modes.CBC(key[1])).decryptor()
+    return decryptor.update(data) + decryptor.finalize()
+
+
+@lru_cache(1024)
+def derived4(password: bytes, salt: bytes) -> Key:
+    """SHA-1 over password in UTF-16, salt and a counter of three bytes, 2^18 times; the digests on the way give the vector."""
+    unit = as_utf16(password) + salt
+    stride = len(unit) + 3
+    held = bytearray((unit + bytes(3)) * _PART)
+    for place in range(2):
+        held[len(unit) + place :: stride] = bytes(number >> 8 * place & 0xFF for number in range(_PART))
+    low = bytes(number >> 8 for number in range(_PART))
+    digest, vector = hashlib.sha1(usedforsecurity=False), b""
+    for part in range(16):
+        held[len(unit) + 1 :: stride] = low.translate(bytes(byte | (part & 3) << 6 for byte in range(256))) if part & 3 else low
+        held[len(unit) + 2 :: stride] = bytes([part >> 2]) * _PART
+        digest.update(held[:stride])
+        vector += digest.digest()[19:]
+        digest.update(held[stride:])
+    return b"".join(digest.digest()[place : place + 4][::-1] for place in range(0, 16, 4)), vector
+
+
+def names4(salt: bytes, blocks: bytes, tried: Tried) -> bytes | None:
+    """The password with which the first encrypted header is one: its kind and its length are, and its checksum where it is all there."""
+    for password in tried.candidates(1 << 18):
+        header = decrypted(derived4(password, salt), blocks)
+        checksum, kind, _, length = struct.unpack_from("<HBHH", header)
+        if 0x73 <= kind <= 0x7B and length >= 7 and (length > 16 or zlib.crc32(header[2:length]) & 0xFFFF == checksum):
+            tried.fits(password)
+            return password
+    return None
+
+
+@lru_cache(4096)
+def derived5(password: bytes, salt: bytes, rounds: int) -> bytes:
+    """PBKDF2 with HMAC-SHA-256. The key for tweaked checksums takes 16 rounds more, the check of the password 32."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, rounds)
+
+
+def by_check(lock: Lock, tried: Tried) -> bytes | None:
+    """The password that fits the check of version 5. Raises LimitExceeded for more rounds than is sensible."""
+    if lock.rounds > 1 << MAX_POWER:
+        raise LimitExceeded(f"RAR archive that asks for {lock.rounds} rounds of key derivation (limit {1 << MAX_POWER})")
+    for password in tried.candidates(lock.rounds) if lock.check else ():
+        made = derived5(password, lock.salt, lock.rounds + 32)
+        folded = bytes(made[place] ^ made[place + 8] ^ made[place + 16] ^ made[place + 24] for place in range(8))
+        if hmac.compare_digest(folded, lock.check):
+            tried.fits(password)
+            return password
+    return None
+
+
+def key_of(lock: Lock, password: bytes) -> Key:
+    """A member's key and vector."""
+    return derived4(password, lock.salt) if lock.form == 4 else (derived5(password, lock.salt, lock.rounds), lock.vector)
+
+
+def tweaked(lock: Lock, password: bytes, crc: int) -> int:
+    """A checksum as version 5 stores it beside encrypted content, so that it tells nothing of it."""
+    code = hmac.digest(derived5(password, lock.salt, lock.rounds + 16), struct.pack("<I", crc), "sha256")
+    value = 0
+    for (part,) in struct.iter_unpack("<I", code):
+        value ^= part
+    return value
