@@ -173,7 +173,10 @@ def extract(location: str, folder: Path, keys: tuple[str, ...], passwords: Path 
     options = run.Options(plugin_options=with_passwords(case.plugin_options, passwords), keys=keys_of(keys))
     digest, size = run.extract(case, Wanted(outermost.entry, through), options)
     if digest != entry.digests.sha256:
-        raise CaseError(f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256})")
+        raise CaseError(
+            f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256}); "
+            "if a password opened it then, give the same --passwords"
+        )
     target = case.extracted / digest[:2] / digest
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
