@@ -13,7 +13,8 @@ from forensics.evidence.directories import Directories
 from forensics.evidence.filesystem import Stream
 from forensics.evidence.libyal import Source
 from forensics.evidence.tsk_constants import COMPRESSED, NON_RESIDENT
-from forensics.evidence.tsk_walk import Found, Run, Walk
+from forensics.evidence.tsk_entries import Found, Run
+from forensics.evidence.tsk_walk import Walk
 from forensics.location import Location
 from forensics.model import Entry, EntryKind, Fault, LayerInfo, State
 

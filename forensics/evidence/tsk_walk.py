@@ -6,89 +6,37 @@ yields these, each checked against what the first has collected. Memory holds th
 """
 
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from forensics.evidence import limits
 from forensics.evidence.allocation import Claims, Marks, Owners
 from forensics.evidence.deleted import Judge, Verdict
 from forensics.evidence.directories import Directories
-from forensics.evidence.directory_names import Trouble
-from forensics.evidence.reparse import SIZE, Reparse, read_reparse
-from forensics.evidence.shadow_files import SAME, Compare
+from forensics.evidence.shadow_files import Compare
 from forensics.evidence.tsk_constants import (
     ALLOCATED,
-    DEFAULT,
-    DIGITS,
-    ENCRYPTED,
-    FAT,
-    HFS_DATA,
-    HFS_RESOURCE,
     KIND_OF_META,
     KIND_OF_NAME,
-    LOCAL_TIME,
     NON_RESIDENT,
-    NTFS_DATA,
-    NTFS_INDEX_ROOT,
-    NTFS_REPARSE,
-    POSIX,
     VIRTUAL_DIRECTORY,
 )
-from forensics.evidence.tsk_times import Clock
+from forensics.evidence.tsk_entries import Found, Run
+from forensics.evidence.tsk_folders import DOTS, Folder, Folders
 from forensics.location import decode, escape
-from forensics.model import Entry, EntryKind, Fault, State, Times
+from forensics.model import Entry, EntryKind, Fault, State
 
-_DOTS = (b".", b"..")
-_STRANGE = Times()  # times that no calendar holds
-_MAIN = (DEFAULT, HFS_DATA)
-_PLACED = ("file", "directory", "virtual")
 _NO_SIZE = "how large its own content was is not known"
-_LABEL = b" (Volume Label Entry)"
 _FAST_LINK = 60  # ext4: a shorter target stands in the inode in place of block addresses (struct ext4_inode.i_block)
 
-Run = tuple[int, int, int]  # offset in the stream, first block, number of blocks
 
-
-class Found(NamedTuple):
-    """One stream of a file, as its attributes say."""
-
-    meta: str
-    name: str
-    size: int
-    runs: list[Run]
-    flags: int
-    reparse: Reparse | None = None
-
-
-class _Folder:
-    """A directory that is being read: its names to come, its path, and whether deleted names were seen in it."""
-
-    __slots__ = ("address", "deleted", "names", "number", "path")
-
-    def __init__(self, names: Iterator[Any], path: str, address: int, number: int) -> None:
-        self.names, self.path, self.address, self.number = names, path, address, number
-        self.deleted = False
-
-
-class Walk:
-    """One walk of one file system.
-
-    `fs` is a pytsk3.FS_Info, `prefix` the text of the locations, `base` its byte offset on the medium, `directories` gives the names.
-    `same` tells which allocated streams of a shadow copy the live volume has in the same blocks.
-    """
+class Walk(Folders):
+    """One walk of one file system. See `Entries` and `Folders` for what it is made of."""
 
     def __init__(self, fs: Any, kind: str, prefix: str, base: int, directories: Directories, same: Compare | None = None) -> None:
-        self._directories = directories
-        self._fs, self._kind, self._prefix, self._base = fs, kind, prefix, base
-        self._block = int(fs.info.block_size)
-        self._ntfs, self._fat, self._posix = kind == "ntfs", kind in FAT, kind in POSIX
-        self._clock = Clock(DIGITS.get(kind, 9), "" if kind in LOCAL_TIME else "Z")
-        self._same = same
+        super().__init__(fs, kind, prefix, base, directories, same)
         self._owners, self._claims = Owners(), Claims()
         self._live, self._named, self._entered = Marks(), Marks(), Marks()
-        self._folders: list[tuple[int, str]] = []
         self._revisit: list[int] = []
-        self._recent: dict[int, dict[int, bytes]] = {}
-        self._incomplete = False
         self._judge: Judge | None = None
 
     # --- first pass: what is allocated ---------------------------------------------------------------------------------------
@@ -110,7 +58,7 @@ class Walk:
                 info = file.info
                 name, meta = info.name, info.meta
                 raw = name.name or b""
-                if raw in _DOTS:
+                if raw in DOTS:
                     continue
                 if not int(name.flags) & ALLOCATED or (meta is not None and not int(meta.flags) & ALLOCATED):
                     self._note_deleted(folder, file, len(stack))
@@ -145,17 +93,6 @@ class Walk:
             else:
                 stack.pop()
         yield from self._second()
-
-    def _enter(self, address: int, path: str) -> Generator[Fault, None, _Folder | None]:
-        """Open a directory; the generator's value is the folder, or `None` after a fault."""
-        try:
-            names = _names(self._directories.open(address), self, path, address)
-        except OSError as error:
-            self._incomplete = True
-            yield self._fault(path, str(address), "corrupt", f"the directory cannot be read: {_said(error)}")
-            return None
-        self._folders.append((address, path))
-        return _Folder(names, path, address, len(self._folders) - 1)
 
     def _root(self, root: int) -> Iterator[Entry]:
         """Alternate data streams of the root directory itself, which has no name of its own; its blocks."""
@@ -218,7 +155,7 @@ class Walk:
         yield Entry(location=self._location(path, address), kind=KIND_OF_NAME.get(int(name.type), "file"), size=0, note=message)
         yield self._fault(path, address, "corrupt", message)
 
-    def _note_deleted(self, folder: _Folder, file: Any, depth: int) -> None:
+    def _note_deleted(self, folder: Folder, file: Any, depth: int) -> None:
         """A deleted name: its folder is visited again, its blocks and those of all beneath are noted as claimed."""
         if not folder.deleted:
             folder.deleted = True
@@ -261,7 +198,7 @@ class Walk:
         stack = [self._quiet(address)]
         while stack:
             for file in stack[-1]:
-                if (file.info.name.name or b"") in _DOTS:
+                if (file.info.name.name or b"") in DOTS:
                     continue
                 below = self._claim(file)
                 if below is not None and not self._entered.mark(below) and len(stack) + depth < limits.PATH_DEPTH:
@@ -269,16 +206,6 @@ class Walk:
                     break
             else:
                 stack.pop()
-
-    def _quiet(self, address: int) -> Iterator[Any]:
-        """The names in a deleted directory; none where it cannot be read, which the second pass says."""
-        try:
-            names = self._directories.open(address)
-        except OSError:
-            return
-        for file in _names(names, self, "", address):
-            if not isinstance(file, Fault):
-                yield file
 
     # --- second pass: what is deleted ----------------------------------------------------------------------------------------
 
@@ -303,7 +230,7 @@ class Walk:
                 info = file.info
                 raw = info.name.name or b""
                 meta = info.meta
-                if raw in _DOTS:
+                if raw in DOTS:
                     continue
                 if not inside and int(info.name.flags) & ALLOCATED and (meta is None or int(meta.flags) & ALLOCATED):
                     continue
@@ -397,180 +324,3 @@ class Walk:
         return self._location(
             "", str(address)
         ), f"its record was used again, by a file that is deleted too (use {now} of it, the name is of use {was}); {_NO_SIZE}"
-
-    # --- entries -------------------------------------------------------------------------------------------------------------
-
-    def _kind_of(self, raw: bytes, meta: Any, name: Any) -> EntryKind:
-        if self._fat and raw.endswith(_LABEL):
-            return "virtual"
-        return KIND_OF_META.get(int(meta.type)) or KIND_OF_NAME.get(int(name.type), "file")
-
-    def streams(self, file: Any, address: int) -> list[Found]:
-        """The streams of one file."""
-        return self._streams(file, address, False)[0]
-
-    def _streams(self, file: Any, address: int, directory: bool) -> tuple[list[Found], list[Run], str]:
-        """The streams of a file, the runs of its other attributes, and the meta address of the file itself."""
-        streams: list[Found] = []
-        others: list[Run] = []
-        index = str(address)
-        reparse = None
-        try:
-            for attribute in file:
-                info = attribute.info
-                type_, flags = int(info.type), int(info.flags)
-                # runs that are sparse (2) or filled in (1) lie nowhere
-                runs = [(run.offset, run.addr, run.len) for run in attribute if not int(run.flags)] if flags & NON_RESIDENT else []
-                if type_ in _MAIN:
-                    streams.append(Found(str(address), "", info.size, runs, flags))
-                elif type_ == NTFS_DATA and self._ntfs:
-                    name = info.name
-                    streams.append(Found(f"{address}-128-{info.id}", decode(name) if name else "", info.size, runs, flags))
-                elif type_ == HFS_RESOURCE:
-                    streams.append(Found(str(address), "rsrc", info.size, runs, flags))
-                else:
-                    others += runs
-                    if type_ == NTFS_INDEX_ROOT and directory:
-                        index = f"{address}-144-{info.id}"
-                    elif type_ == NTFS_REPARSE and self._ntfs:
-                        reparse = _reparse(file, info)
-        except OSError:
-            self._incomplete = True  # reading the content fails too, and says so
-        if reparse is not None:
-            streams = [stream if stream.name else stream._replace(reparse=reparse) for stream in streams]
-        return streams, others, index
-
-    def _times(self, meta: Any) -> Times:
-        try:
-            return self._clock.of(meta)
-        except OverflowError:
-            return _STRANGE
-
-    def _entry(
-        self, stream: Found, path: str, kind: EntryKind, file: Any, state: State, times: Times, verdict: Verdict | None = None
-    ) -> Entry:
-        runs, meta = stream.runs, file.info.meta
-        link = _target(file) if kind == "link" and (verdict is None or verdict.content == "intact") else None
-        notes = [verdict.note] if verdict and verdict.note else []
-        if times is _STRANGE:
-            notes.append("its times lie outside the years 1 to 9999")
-        if stream.flags & ENCRYPTED:
-            notes.append("encrypted by the file system (EFS): its content is read as it lies on the medium")
-        if link is not None and len(link) > limits.LINK_TARGET:
-            notes.append(f"its target is longer than {limits.LINK_TARGET} bytes; it is cut there")
-        same = self._same is not None and verdict is None and kind == "file" and bool(runs) and self._same(stream.meta, runs)
-        if same:
-            notes.append(SAME)
-        target = escape(decode(link[: limits.LINK_TARGET])) if link is not None else None
-        if stream.reparse:
-            target = escape(stream.reparse.target) if stream.reparse.target else target
-            notes += [stream.reparse.note] if stream.reparse.note else []
-        posix = self._posix and kind != "virtual"
-        return Entry(
-            location=self._location(path, stream.meta, stream.name),
-            kind=kind,
-            size=max(stream.size, 0),
-            state=state,
-            content=verdict.content if verdict else None,
-            holes=verdict.holes if verdict else (),
-            reallocated_to=verdict.owner if verdict else None,
-            times=times,
-            mode=int(meta.mode) if posix else None,
-            uid=meta.uid if posix else None,
-            gid=meta.gid if posix else None,
-            target=target,
-            start=self._base + runs[0][1] * self._block if runs and kind in _PLACED else -1,
-            note="; ".join(notes) or None,
-            same_blocks=same,
-        )
-
-    def _location(self, path: str, meta: str, stream: str = "") -> str:
-        """The text of a location; `path` is escaped already, as `Location.inner` does it."""
-        if stream:
-            return f"{self._prefix}{path};meta={meta};stream={escape(stream, separators=True)}"
-        return f"{self._prefix}{path};meta={meta}"
-
-    def place(self, address: int, folder: int | None) -> str:
-        """The location of an allocated file, with its path where it is found in `folder`."""
-        meta, path = str(address), ""
-        if folder is not None and folder < len(self._folders):
-            name = self._name_in(folder, address)
-            path = f"{self._folders[folder][1]}/{escape(decode(name), separators=True)}" if name else ""
-        if self._ntfs:
-            try:
-                streams, _, index = self._streams(self._fs.open_meta(inode=address), address, True)
-                meta = next((stream.meta for stream in streams if not stream.name), index)
-            except OSError:
-                pass
-        return self._location(path, meta)
-
-    def _name_in(self, folder: int, address: int) -> bytes | None:
-        """The allocated name of a meta address in a folder."""
-        try:
-            if self._directories.names(self._folders[folder][0]) is not None:
-                return self._directories.name_in(self._folders[folder][0], address)
-        except OSError:
-            return None
-        return self._names_in(folder).get(address)
-
-    def _names_in(self, folder: int) -> dict[int, bytes]:
-        """The allocated names of a folder by meta address. The last ones are kept, they are asked for in a row."""
-        names = self._recent.get(folder)
-        if names is None:
-            names = {}
-            for file in self._quiet(self._folders[folder][0]):
-                name = file.info.name
-                if int(name.flags) & ALLOCATED and name.name and name.name not in _DOTS:
-                    names.setdefault(name.meta_addr, name.name)
-            if sum(map(len, self._recent.values())) + len(names) > limits.NAMES:
-                self._recent.clear()
-            self._recent[folder] = names
-        return names
-
-    def _fault(self, path: str, meta: str, kind: Any, message: str) -> Fault:
-        return Fault(location=self._location(path or "/", meta), kind=kind, message=message)
-
-    def trouble(self, path: str, address: int, trouble: Trouble) -> Fault:
-        """The fault for a part of a directory that cannot be read."""
-        return self._fault(path, str(address), "corrupt", f"in this directory, {trouble.message}")
-
-    def broken(self, path: str, address: int, error: OSError) -> Fault:
-        """The fault for a name that cannot be read in a directory that can."""
-        return self._fault(path, str(address), "corrupt", f"a name in this directory cannot be read: {_said(error)}")
-
-
-def _names(directory: Any, walk: Walk, path: str, address: int) -> Iterator[Any]:
-    """The files of a pytsk3.Directory; a fault for a name that cannot be read, after which it goes on."""
-    names = iter(directory)
-    while True:
-        try:
-            for name in names:
-                yield walk.trouble(path, address, name) if isinstance(name, Trouble) else name
-            return
-        except OSError as error:
-            yield walk.broken(path, address, error)
-
-
-def _reparse(file: Any, info: Any) -> Reparse | None:
-    try:
-        return read_reparse(file.read_random(0, min(info.size, SIZE), NTFS_REPARSE, info.id))
-    except OSError:
-        return None
-
-
-def _target(file: Any) -> bytes | None:
-    """The target of a symbolic link, `None` if it cannot be read. The Sleuth Kit leaves out those that lie in an extent of ext4."""
-    meta = file.info.meta
-    link: bytes | None = meta.link
-    if link is None and meta.size > 0:
-        try:
-            link = file.read_random(0, min(meta.size, limits.LINK_TARGET + 1))
-        except OSError:
-            return None
-    return link
-
-
-def _said(error: OSError) -> str:
-    """The Sleuth Kit's words alone, without pytsk3's function and line, which change with its version."""
-    text = str(error)
-    return text.partition(") ")[2] or text
