@@ -1,7 +1,7 @@
 """The names in a directory: as The Sleuth Kit lists them, and where there are very many, as they are read here, in linear time.
 
 The Sleuth Kit compares each name of a directory with all before it (tsk_fs_dir_add): 50,000 names take seconds, a million an hour. It
-gives up on more than a million names, and on an index of NTFS beyond 128 MiB; and its search for orphans opens every directory anew. So
+gives up on an index of NTFS beyond 128 MiB; and its search for orphans opens every directory anew. So
 large directories of ext2-4 and NTFS are read here, to the same names, and so are the orphans of a file system that holds any. Each name
 leads to the metadata that The Sleuth Kit reads, by its address.
 """

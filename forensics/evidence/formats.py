@@ -128,7 +128,7 @@ FILE_SYSTEMS = (
         "yes, checked against the allocation map",
         "EFS named",
         "faults",
-        "The Sleuth Kit",
+        "The Sleuth Kit; own for large directories",
     ),
     Format(
         "FAT12/16/32, exFAT",
@@ -146,7 +146,7 @@ FILE_SYSTEMS = (
         "names; content where it is still known",
         _NONE,
         "faults",
-        "The Sleuth Kit, else libfsext",
+        "The Sleuth Kit, else libfsext; own for large directories",
     ),
     Format(
         "HFS+",

@@ -113,12 +113,12 @@ def test_orphans_of_ext4_are_found_where_a_directory_was_deleted(tree: Path, tmp
         assert len(orphans) > 1  # and removed files whose names are gone
 
 
-def test_a_directory_of_20000_names_leads_each_to_its_inode(tmp_path: Path) -> None:
+def test_a_directory_of_25000_names_leads_each_to_its_inode(tmp_path: Path) -> None:
     image = tmp_path / "disk.raw"
-    growth_material.huge_directory(image, 20_000)  # name n has inode 13 + n
+    growth_material.huge_directory(image, 25_000)  # name n has inode 13 + n
     (system,) = open_exhibit("1", image).file_systems
     found = [item.location for item in system.walk() if "/many/" in item.location]
-    assert found == [f"1:ext2:/many/file-{inode:07}.dat;meta={inode}" for inode in range(13, 20_013)]
+    assert found == [f"1:ext2:/many/file-{inode:07}.dat;meta={inode}" for inode in range(13, 25_013)]
     place = Location.parse(found[5_000])
     assert system.sibling(Location(place.exhibit, place.layers, place.path[:-4], place.meta), ".dat") == place
     assert system.sibling(place, "-wal") is None
