@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ _HEADER = re.compile(
     r"# custody: (?P<seq>[1-9][0-9]{0,8}) (?P<head>[0-9a-f]{64})\n# run: (?P<run>[0-9a-f]{64})\n# records: (?P<records>[1-9][0-9]{0,8})\n"
 )
 _LINE = re.compile(r"([0-9a-f]{64})  records/([0-9a-f]{32})\.json")
+_LINES = re.compile(_LINE.pattern + r"\n")
+_LENGTH = 64 + len("  records/") + 32 + len(".json\n")  # characters of a line; matches that are as long as the text are all of it
 _SALT = re.compile(r"[0-9a-f]{32}")
 _TYPES = frozenset({"case", "exhibit", "method", "finding", "content", "attachment", "note", "person", "link"})
 
@@ -50,17 +53,27 @@ def read(folder: Path) -> Seal:
     match = _HEADER.match(text)
     if match is None or not match["case"].isprintable():
         raise Refused("seal-form", f"{files.SEAL}: its header is not of the form of a seal's")
+    digests = _digests(text, match.end())
+    if not text.endswith("\n") or len(digests) != int(match["records"]):
+        raise Refused("seal-form", f"{files.SEAL}: says {match['records']} records, and lists {len(digests)}")
+    return Seal(match["case"], match["seal"], match["sealed"], int(match["seq"]), match["head"], digests)
+
+
+def _digests(text: str, start: int) -> dict[str, str]:
+    """Digest by name of the lines from `start`, a last one that is not whole left out. Raises Refused, naming the line."""
+    found = _LINES.findall(text, start)
+    names = [name for _, name in found]
+    if len(found) * _LENGTH == len(text) - start and all(map(operator.lt, names, names[1:])):  # asked of all lines at once
+        return {name: digest for digest, name in found}
     digests: dict[str, str] = {}
     last = ""
-    for line in text[match.end() :].split("\n")[:-1]:
+    for line in text[start:].split("\n")[:-1]:
         record = _LINE.fullmatch(line)
         if record is None or record[2] <= last:
             raise Refused("seal-form", f"{files.SEAL}: {line[:200]!r} is not a line of it, stands there twice, or out of order")
         last = record[2]
         digests[last] = record[1]
-    if not text.endswith("\n") or len(digests) != int(match["records"]):
-        raise Refused("seal-form", f"{files.SEAL}: says {match['records']} records, and lists {len(digests)}")
-    return Seal(match["case"], match["seal"], match["sealed"], int(match["seq"]), match["head"], digests)
+    return digests
 
 
 def records(folder: Path, seal: Seal) -> Iterator[tuple[str, dict[str, Any], bytes]]:
