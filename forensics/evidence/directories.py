@@ -72,6 +72,7 @@ class Directories:
         self._fs, self._large = fs, limits.LARGE_DIRECTORY
         self._kind = kind if kind in EXT or kind == "ntfs" else ""
         self._block, self._last_block = int(fs.info.block_size), int(fs.info.last_block_act)
+        self._size = source.size
         self._root, self._last = int(fs.info.root_inum), int(fs.info.last_inum)
         little = int(fs.info.endian) != 2  # TSK_BIG_ENDIAN
         if self._kind in EXT:
@@ -223,7 +224,7 @@ class Directories:
             else:
                 return
         parts = self.parents().parts if self._kind == "ntfs" else Marks()
-        self._orphans = find_orphans(self._fs, lambda address: known(address) or address in parts, below)
+        self._orphans = find_orphans(self._fs, self._size, lambda address: known(address) or address in parts, below)
 
     def _orphan_names(self) -> Names:
         for address in self._orphans or ():

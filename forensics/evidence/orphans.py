@@ -9,14 +9,14 @@ from forensics.evidence.allocation import Marks
 from forensics.evidence.tsk_constants import ALLOCATED, KIND_OF_META, USED
 
 
-def find_orphans(fs: Any, known: Callable[[int], bool], below: Callable[[int], Iterator[Any]]) -> "array[int]":
+def find_orphans(fs: Any, size: int, known: Callable[[int], bool], below: Callable[[int], Iterator[Any]]) -> "array[int]":
     """Meta addresses of what was in use and is not allocated, is not `known` by a name, and is in no directory that is an orphan itself.
 
-    `below` gives the files in a directory. This follows The Sleuth Kit (tsk_fs_dir_find_orphans).
+    `size` is that of the medium in bytes, `below` gives the files in a directory. This follows The Sleuth Kit (tsk_fs_dir_find_orphans).
     """
     found, inside = array("Q"), Marks()
-    # a superblock can claim any number of inodes, but these lie on the medium, and none takes less than 128 bytes
-    most = (int(fs.info.last_block_act) + 1) * int(fs.info.block_size) // limits.SMALLEST_INODE
+    # a superblock can claim any number of inodes, but these lie on the medium
+    most = size // limits.SMALLEST_INODE
     for address in range(int(fs.info.first_inum), min(int(fs.info.last_inum), most)):  # the last one is $OrphanFiles
         if known(address):
             continue

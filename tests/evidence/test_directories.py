@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from commands import PATH, tool
 from forensics.evidence import ext_names, limits, ntfs_names
 from forensics.evidence.directory_names import Content, Name, Positions, Trouble, distinct
 from forensics.evidence.layers import open_exhibit
+from forensics.evidence.orphans import find_orphans
 from forensics.evidence.tsk import TskFileSystem
 from forensics.evidence.tsk_constants import ALLOCATED, UNALLOCATED
 from forensics.location import Location
@@ -231,6 +233,20 @@ def test_of_names_that_repeat_the_allocated_one_stays() -> None:
 def test_positions_are_found_by_key_in_their_order() -> None:
     places = Positions(iter([(5, 1), (3, 2), (5, 0), (1 << 63, 9)]))
     assert [list(places.find(key)) for key in (3, 4, 5, 1 << 63)] == [[2], [], [1, 0], [9]]
+
+
+def test_no_more_inodes_are_looked_at_than_the_medium_can_hold() -> None:
+    asked: list[int] = []
+
+    class System:
+        info = SimpleNamespace(first_inum=1, last_inum=1 << 32)
+
+        def open_meta(self, inode: int) -> Any:
+            asked.append(inode)
+            raise OSError
+
+    assert list(find_orphans(System(), 1280, lambda address: address == 3, lambda _: iter(()))) == []
+    assert asked == [1, 2, 4, 5, 6, 7, 8, 9]  # inodes of 128 bytes
 
 
 class Run:
