@@ -38,13 +38,13 @@ def main(spool: Path) -> None:
     devnull = os.open(os.devnull, os.O_RDWR)
     os.dup2(devnull, 0)
     os.dup2(devnull, 1)  # what anything prints must not get between the frames
-    first = wire.receive(source)
-    if first is None:
-        return
     requests: queue.SimpleQueue[tuple[bytes, bytes]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(source, requests, spool), daemon=True).start()
     with contextlib.suppress(BrokenPipeError), contextlib.ExitStack() as leaving:
         leaving.callback(shutil.rmtree, spool, ignore_errors=True)
+        first = wire.receive(source)
+        if first is None:  # the worker died before it had told what to do
+            return
+        threading.Thread(target=_listen, args=(source, requests, spool), daemon=True).start()
         try:
             serve(wire.decode_told(first[1]), spool, requests, sink)
         except ForensicsError as error:
