@@ -12,6 +12,7 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from msgspec import Struct
 
+from forensics.archives.methods import CHUNK, inflated
 from forensics.plugin import (
     Corrupt,
     File,
@@ -26,7 +27,6 @@ from forensics.plugin import (
 )
 
 MAGIC = b"ANDROID BACKUP\n"
-CHUNK = 1 << 16
 MAX_LINE = 4096
 MAX_ROUNDS = 10_000_000  # of key derivation that a header may ask for; Android writes 10,000
 DAMAGE = (OSError, EOFError, ValueError, zlib.error)
@@ -159,7 +159,7 @@ def _content(stream: BinaryIO, begin: int, compressed: bool, key: _Key | None, i
         pieces = _raw(stream, begin)
         if key is not None:
             pieces = _plain(pieces, key)
-        for piece in _inflated(pieces) if compressed else pieces:
+        for piece in inflated(pieces, zlib.MAX_WBITS) if compressed else pieces:
             yield piece
             count += len(piece)
     except DAMAGE as error:
@@ -190,18 +190,3 @@ def _plain(pieces: Iterator[bytes], key: _Key) -> Iterator[bytes]:
     yield whole
     if rest or not (whole or kept.endswith(b"\x10")):
         raise EOFError("it ends within a block of its encryption")
-
-
-def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = zlib.decompressobj()
-    for piece in pieces:
-        while True:
-            out = inflater.decompress(piece, CHUNK)
-            if out:
-                yield out
-            if inflater.eof:
-                return
-            piece = inflater.unconsumed_tail
-            if not piece and len(out) < CHUNK:
-                break
-    raise EOFError("it is cut short")

@@ -435,7 +435,7 @@ def test_a_font_is_embedded_only_for_a_script_that_occurs(tmp_path: Path) -> Non
 
 
 def test_a_language_without_a_catalogue_names_those_that_have_one(tmp_path: Path) -> None:
-    assert {"en", "id", "fil", "th"} <= set(languages())
+    assert languages() == ("en", "fil", "id", "km", "lo", "ms", "my", "th", "vi")
     with pytest.raises(UsageError, match="fil, id"):
         write(fakes.document(language="xx"), fakes.index(), tmp_path)
     with pytest.raises(UsageError):

@@ -22,9 +22,9 @@ DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.Z
 _SPARING = 256  # bytes that go at once into what bounds no output: Deflate64 makes at most some 100 KB of them
 
 
-def inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Deflate (RFC 1951)."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+def inflated(pieces: Iterator[bytes], bits: int = -zlib.MAX_WBITS) -> Iterator[bytes]:
+    """Deflate (RFC 1951); with `bits` of `zlib.MAX_WBITS`, as zlib wraps it (RFC 1950)."""
+    inflater = zlib.decompressobj(bits)
     for piece in pieces:
         while True:
             out = inflater.decompress(piece, CHUNK)

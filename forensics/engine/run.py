@@ -540,7 +540,9 @@ class _Run:
         self._phase = "examining"
         self._bytes = self._bytes_total = self._entries = self._entries_total = 0
         held = {str(number): self._held.get(exhibit) for number, exhibit in enumerate(self._info.exhibits)}
+        later = False  # whether some files wait for their twins on the live volumes
         for name, raw in self._units():
+            later = later or has_twins(raw)
             unit = plan.decode(raw)
             _, number, rest = name.split("-", 2)
             run = held[number]
@@ -564,8 +566,10 @@ class _Run:
                         before = twins.before(name, plan.decode(raw))
                     yield Job(Task("examine", unit=msgspec.Raw(raw), sizes=self._sizes, before=before), self._path(name))
 
-        for have_twins in (False, True):  # the live volumes first
-            (self._cluster or self._crew).work(jobs(have_twins), self._moved)
+        work = (self._cluster or self._crew).work
+        work(jobs(have_twins=False), self._moved)
+        if later:
+            work(jobs(have_twins=True), self._moved)
 
     def _written(self) -> list[Path]:
         """The segments of the examination itself."""

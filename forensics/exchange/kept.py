@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from forensics import custody
 from forensics.case import Case
 from forensics.digest import sha256_file
-from forensics.errors import CaseError
+from forensics.errors import CaseError, NotDisclosable
 from forensics.exchange import receive, seal
 
 _RECORDS = "records"
@@ -35,6 +35,9 @@ def _sealed(case: Case, name: str) -> Iterator[str]:
     try:
         held = seal.open_seal(case, name)
         digests = held.digests()
+    except NotDisclosable:
+        yield f"seals/{name}: is missing, though the log says that it was made; restore it from a copy, or seal again"
+        return
     except CaseError as error:
         yield str(error)
         return

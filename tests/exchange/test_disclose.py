@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -58,6 +59,9 @@ def test_sealed_records_and_packages_that_changed_since_are_named(office: Office
     (office.case.seals / "S-1" / "seal.sha256").write_bytes(b"")
     (problem,) = kept.problems(office.case)
     assert "S-1/seal.sha256" in problem
+    shutil.rmtree(office.case.seals / "S-1")
+    (problem,) = kept.problems(office.case)
+    assert problem.startswith("seals/S-1: is missing")
 
 
 def test_a_package_holds_what_was_chosen_and_nothing_else(office: Office, tmp_path: Path) -> None:

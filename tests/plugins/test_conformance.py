@@ -35,7 +35,7 @@ ALLOWED = {
     "rule_match": {"forensics.plugin", "forensics.rules"},
     "carved_files": {"forensics.plugin", "forensics.carving"},
     "itunes_backup": {"forensics.plugin", "forensics.itunes"},
-    **dict.fromkeys(("zip_archive", "seven_zip", "rar_archive"), frozenset({"forensics.plugin", "forensics.archives"})),
+    **dict.fromkeys(("zip_archive", "seven_zip", "rar_archive", "android_backup"), frozenset({"forensics.plugin", "forensics.archives"})),
 }
 MAY_RAISE = (Unsupported, Corrupt, LimitExceeded, Locked)
 LARGEST = 1 << 20  # bytes of a sample that is offered to every plugin
