@@ -350,6 +350,20 @@ def test_what_a_plugin_forked_is_ended_with_its_process(tmp_path: Path) -> None:
     assert not list(processes(str(tmp_path / "case")))
 
 
+def test_what_sqlite_puts_aside_goes_into_the_childs_own_folder(tmp_path: Path) -> None:
+    """A sort that does not fit into memory, as of the records of a case with many."""
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT i, randomblob(500) AS b FROM n"
+    body = (
+        "import sqlite3\n    made = sqlite3.connect('')\n    made.execute('PRAGMA temp_store = FILE')\n"
+        f"    last = list(made.execute('SELECT i FROM ({rows}) ORDER BY b'))\n    yield Finding(kind='sorted', summary=str(len(last)))"
+    )
+    write_plugin(tmp_path / "plugins", "sorts", body, tmp_path)
+    (tmp_path / "sorts.txt").write_text("x")
+    found = found_in(tmp_path / "case", examine(tmp_path / "case", [tmp_path / "sorts.txt"], tmp_path / "plugins"))
+    assert [record.finding.summary for record in found.records if record.finding.kind == "sorted"] == ["40000"]
+    assert found.faults == []
+
+
 def test_an_analyser_that_dies_is_named(tmp_path: Path) -> None:
     (tmp_path / "exhibit.txt").write_text("a@example.org")
     (tmp_path / "plugins").mkdir()

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import tempfile
 import time
@@ -55,7 +56,7 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     shutil.rmtree(folder, ignore_errors=True)
     attachments = folder / "attachments"
     attachments.mkdir(parents=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # SQLite and other libraries read the variable
+    put_aside(folder)
     pipe = connection.fileno()
     status = Status(Path(status_path), intact=partial(_intact, pipe, os.fstat(pipe).st_ino, attachments))
     served = _Service(told, folder, status, lambda size: connection.send_bytes(b"P" + DONE.pack(0, 0, size)))
@@ -98,6 +99,17 @@ def confine(output: Path) -> None:
     os.dup2(descriptor, 2)
     os.close(nothing)
     os.close(descriptor)
+
+
+def put_aside(folder: Path) -> None:
+    """Have everything that is put aside for a while be put into `folder`, the only one that may be written to. Raises OSError.
+
+    SQLite has read the variable when it was loaded, which was in the server of child processes: it is told by its pragma.
+    """
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    quoted = str(folder.absolute()).replace("'", "''")
+    with contextlib.closing(sqlite3.connect(":memory:")) as anywhere:  # for all connections of the process
+        anywhere.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
 
 class _Service:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics.engine import sandbox
-from forensics.engine.child import confine
+from forensics.engine.child import confine, put_aside
 from forensics.engine.setup import Setup
 from forensics.errors import EngineError, EvidenceError, ForensicsError
 from forensics.evidence.image import measure
@@ -97,7 +97,7 @@ def _listen(connection: Connection, order: _Order, progress: Callable[[int], Non
 
 def _child(connection: Connection, order: bytes, folder: str) -> None:
     confine(Path(os.devnull))
-    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    put_aside(Path(folder))
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     mime_of(b"\0")  # loads libmagic, which may ask another program where it lies
     told = msgspec.json.decode(order, type=_Order)
