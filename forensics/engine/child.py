@@ -55,7 +55,11 @@ def main(connection: Connection, setup: bytes, status_path: str, number: int) ->
     folder = Path(told.spool) / f"child-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     attachments = folder / "attachments"
-    attachments.mkdir(parents=True)
+    try:
+        folder.mkdir()
+        attachments.mkdir()
+    except FileNotFoundError:  # who asked for this child has ended, and has taken the spool along: it is not made again
+        return
     put_aside(folder)
     pipe = connection.fileno()
     status = Status(Path(status_path), intact=partial(_intact, pipe, os.fstat(pipe).st_ino, attachments))

@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ from forensics.engine.task import Described, Task
 from forensics.errors import ForensicsError
 
 IDLE = 900.0  # seconds without a unit after which the run is taken to be over
+_TRIES, _PAUSE = 1000, 0.01  # to remove the spool; seconds between two
 _task = msgspec.json.Decoder(Task).decode
 
 
@@ -61,8 +63,14 @@ def _listen(source: BinaryIO, requests: "queue.SimpleQueue[tuple[bytes, bytes]]"
     for process in multiprocessing.active_children():
         process.kill()
         process.join(1)
-    if os.fork() == 0:  # of a fork this thread alone goes on: so nothing is put into the spool again while it is removed
-        shutil.rmtree(spool, ignore_errors=True)
+    serving = os.getpid()
+    if os.fork() == 0:  # of a fork this thread alone goes on, to remove the spool when nobody is left to put something into it again
+        for _ in range(_TRIES):
+            if os.getppid() != serving:
+                shutil.rmtree(spool, ignore_errors=True)
+                if not spool.exists():  # a child that was being started finds it gone, and ends
+                    break
+            time.sleep(_PAUSE)
     os._exit(0)
 
 
