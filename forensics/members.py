@@ -53,11 +53,13 @@ def shown(path: str) -> str:
 class Inventory:
     """One container's account of its members: names that are out of order, what was damaged, what is locked. Bounded memory.
 
-    A container plugin notes every member, and ends with ``yield from inventory.conclude()``.
+    A container plugin notes every member, and ends with ``yield from inventory.conclude()``. `passwords` says that it tries those that were
+    given on what is encrypted.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, passwords: bool = False) -> None:
         self.what = what
+        self._why = "opened by no password that was given" if passwords else "which this plugin does not open"
         self._what = what[:1].upper() + what[1:]
         self.members = 0
         self._odd: dict[str, int] = {}
@@ -97,7 +99,7 @@ class Inventory:
             self._damaged.append(shown(f"{path}: {why}" if path else why))
 
     def locked(self, path: str) -> None:
-        """A member that is encrypted, and that no password opened."""
+        """A member that is encrypted, and that was not opened."""
         self.locks += 1
         if len(self._locked) < EXAMPLES:
             self._locked.append(shown(path))
@@ -156,6 +158,6 @@ class Inventory:
         if self._damage:
             raise Corrupt(f"{self.what} with damage in {self._damage} places, the rest was read: {'; '.join(self._damaged)}")
         if self.locks:
-            raise Locked(f"{self.what}: {self.locks} encrypted, opened by no password that was given: {', '.join(self._locked)}")
+            raise Locked(f"{self.what}: {self.locks} encrypted, {self._why}: {', '.join(self._locked)}")
         if self._unreads:
             raise Unsupported(f"{self.what}: {self._unreads} of {self.members} members are not read: {'; '.join(self._unread)}")

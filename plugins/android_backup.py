@@ -54,7 +54,7 @@ def android_backup(file: File, known: tuple[bytes, ...], *, passwords_file: str 
     Raises Unsupported where the content is no such backup, Locked where it is encrypted and no password fits, Corrupt after what could be
     read of a damaged one, LimitExceeded for a header that asks for more rounds of key derivation than is sensible.
     """
-    inventory = Inventory("Android backup")
+    inventory = Inventory("Android backup", passwords=True)
     with file.open() as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise Unsupported("content that is no Android backup")

@@ -148,7 +148,7 @@ def _manifest(file: File, backups: Backups) -> Iterator[Member | Finding]:
     backup = backups.of((*_place(file), deleted), lambda name: own if name == file.name else file.beside(name), file.name)
     if backup is None:
         raise Unsupported("content that is no manifest of a backup")
-    inventory = Inventory("iTunes backup")
+    inventory = Inventory("iTunes backup", passwords=True)
     if backup.encrypted:
         yield _encrypted(file, backup)
     if backup.manifest is None:
@@ -242,7 +242,7 @@ def _stored_file(file: File, backups: Backups) -> Iterator[Member | Finding]:
         raise Unsupported("no manifest of a backup is where it would be")
     if backup.manifest is None:
         raise Locked(f"file in an encrypted iTunes backup: {backup.why}")
-    inventory = Inventory("iTunes backup")
+    inventory = Inventory("iTunes backup", passwords=True)
     rows = [row for row in backup.manifest.find(file.name) if row.kind not in ("directory", "link")]
     for row in rows:
         inventory.note(row.path)

@@ -32,7 +32,7 @@ def rar_archive(file: File, known: tuple[bytes, ...], *, passwords_file: str = "
     Raises Unsupported where the content is no RAR archive or members are compressed in a way that is not read, Corrupt after what could
     be read of a damaged one, Locked where members or their names stay encrypted, LimitExceeded past 4 million members.
     """
-    inventory = Inventory("RAR archive")
+    inventory = Inventory("RAR archive", passwords=True)
     tried = Tried(known, rar_keys.ROUNDS)
     with file.open() as stream:
         head = stream.read(8)

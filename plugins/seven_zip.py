@@ -23,7 +23,7 @@ def seven_zip(file: File, known: tuple[bytes, ...], *, passwords_file: str = "")
     Corrupt after the members that could be read, Locked where members or the list of them stay encrypted, LimitExceeded for a header
     beyond what is sensible.
     """
-    inventory = Inventory("7z archive")
+    inventory = Inventory("7z archive", passwords=True)
     tried = Tried(known, ROUNDS)
     with file.open() as stream:
         if stream.read(6) != MAGIC:

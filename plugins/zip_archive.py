@@ -64,7 +64,7 @@ def zip_archive(file: File, known: tuple[bytes, ...], *, passwords_file: str = "
     their local headers. Raises Unsupported where the content is no zip archive, Corrupt after the members that could be read, Locked where
     members stay encrypted, LimitExceeded past 4 million members.
     """
-    inventory = Inventory("zip archive")
+    inventory = Inventory("zip archive", passwords=True)
     tried = {derived: Tried(known, tries) for derived, tries in MAX_TRIES.items()}
     with file.open() as stream:
         found = directory(stream, file.size)
