@@ -6,6 +6,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -159,7 +160,8 @@ def _log(near: Near | None) -> Iterator[bytes]:
 def _database(pieces: Iterator[bytes], log: Iterator[bytes] = iter(())) -> Database:
     """The database out of a private copy, which is gone with it."""
     folder = Path(tempfile.mkdtemp(prefix="backup-"))
-    try:
+    with ExitStack() as leaving:
+        leaving.callback(shutil.rmtree, folder, ignore_errors=True)
         with (folder / "manifest").open("wb") as out:
             out.writelines(pieces)
         with (folder / "manifest-wal").open("wb") as out:
@@ -168,8 +170,6 @@ def _database(pieces: Iterator[bytes], log: Iterator[bytes] = iter(())) -> Datab
             if written.read(len(_SQLITE)) != _SQLITE:
                 raise Corrupt("Manifest.db that its own key does not decrypt")
         database = Database(folder / "manifest")
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        leaving.pop_all()
     weakref.finalize(database, shutil.rmtree, folder, ignore_errors=True)
     return database
