@@ -32,6 +32,7 @@ _HOOK = """
 import os, signal, sys
 
 FOLDER, AT, AFTER, LOG, DO = (os.environ.get("INTERRUPT_" + name, "") for name in ("FOLDER", "AT", "AFTER", "LOG", "DO"))
+PHASE = os.environ.get("INTERRUPT_PHASE", "")
 PHASES = {phases!r}
 seen = 0
 
@@ -53,7 +54,7 @@ def step(event, arguments):
             return
     elif event not in ("os.rename", "os.mkdir", "os.remove", "os.truncate", "sqlite3.connect"):
         return
-    if FOLDER not in str(arguments[0]):
+    if FOLDER not in str(arguments[0]) or (PHASE and phase() != PHASE):
         return
     seen += 1
     if LOG:
@@ -153,9 +154,9 @@ def killed_at(moment: Moment, image: Path, work: Path, case: Path, *options: str
     assert done.returncode in (-signal.SIGKILL, 0, 3), done.stderr
 
 
-def done_at(step: int, code: str, image: Path, work: Path, case: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run, with `code` executed at a step."""
-    return hooked(command(image, case, *options), work / "hook", case, at=str(step), do=code)
+def done_at(phase: str, step: int, code: str, image: Path, work: Path, case: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run, with `code` executed at a step of a phase, from 1: those before it may be more or fewer, as children happen to start."""
+    return hooked(command(image, case, *options), work / "hook", case, at=str(step), phase=phase, do=code)
 
 
 def held(case: Path) -> Held:
