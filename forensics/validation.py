@@ -12,7 +12,8 @@ import msgspec
 from forensics import __version__, index
 from forensics.case import create
 from forensics.discovery import shipped
-from forensics.engine import run
+from forensics.engine import run, tool
+from forensics.engine.options import Options
 from forensics.errors import ForensicsError
 from forensics.location import Location
 from forensics.model import Exhibit
@@ -40,7 +41,7 @@ def validate() -> Validation:
                 failures.append(f"{name}: {what}: {found.get(what)}, known to be {value}")
     return Validation(
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        tool=f"forensics {__version__}, {run.tool_digest()}",
+        tool=f"forensics {__version__}, {tool.tool_digest()}",
         material=", ".join(sorted(facts)),
         checks=checks,
         passed=checks - len(failures),
@@ -53,7 +54,7 @@ def _found(image: Path) -> dict[str, Any]:
         case = create(Path(folder, "case"))
         case.add_exhibit(Exhibit(exhibit_id="1", image=str(image), image_format="as found"), None)
         with case.lock():
-            run.examine(case, case.exhibits(), run.Options(plugins=()), lambda now: None)
+            run.examine(case, case.exhibits(), Options(plugins=()), lambda now: None)
         with index.open_index(case.index_path) as found:
             measured = found.images()["1"]
             held: dict[str, Any] = {"size": measured.size, "sha256": measured.sha256, "md5": measured.md5}
@@ -82,4 +83,4 @@ def kept() -> Validation | None:
         result = msgspec.json.decode(_kept().read_bytes(), type=Validation)
     except (OSError, msgspec.DecodeError):
         return None
-    return result if result.tool == f"forensics {__version__}, {run.tool_digest()}" else None
+    return result if result.tool == f"forensics {__version__}, {tool.tool_digest()}" else None

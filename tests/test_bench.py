@@ -28,7 +28,6 @@ from PIL import Image
 
 from forensics import index
 from forensics.case import open_case
-from forensics.engine import run
 
 ROOT = Path(__file__).parents[1]
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -198,7 +197,7 @@ def test_a_made_sparse_file_has_its_size_and_its_ends(tmp_path: Path) -> None:
 def test_a_made_case_is_one_that_the_index_reads(tmp_path: Path) -> None:
     growth_material.case_of_records(tmp_path / "case", 1000)
     case = open_case(tmp_path / "case")
-    run.ensure_index(case)
+    index.ensure(case)
     with index.open_index(case.index_path) as held:
         assert held.counts().records_by_kind == {"phone-number": 333, "photo": 334, "rule-match": 333}
         assert held.counts().distinct_contents == 1000

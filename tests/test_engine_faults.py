@@ -19,6 +19,8 @@ import pytest
 from forensics import case as cases
 from forensics import index, segment
 from forensics.engine import crew, landlock, plan, run
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.engine.setup import IDLE, NO_ENTRY, READING, Limits
 from forensics.engine.task import Task
 from forensics.errors import EngineError
@@ -93,13 +95,13 @@ def write_plugin(folder: Path, name: str, body: str, here: Path, *, before: str 
     )
 
 
-def examine(folder: Path, exhibits: list[Path], plugins: Path | None, *, children: int = 4, limits: Limits = LIMITS) -> run.Outcome:
+def examine(folder: Path, exhibits: list[Path], plugins: Path | None, *, children: int = 4, limits: Limits = LIMITS) -> Outcome:
     """Examine in a new case at `folder`, with the plugins of a folder beside ours."""
     case = cases.create(folder, CaseInfo(case_id="T"))
     for number, path in enumerate(exhibits, 1):
         case.add_exhibit(Exhibit(exhibit_id=str(number), image=str(path), image_format="as found"), None)
     names = KINDS + tuple(path.stem.replace("_", "-") for path in plugins.glob("*.py")) if plugins else KINDS
-    options = run.Options(children=children, plugin_folders=(str(plugins),) if plugins else (), plugins=names, limits=limits)
+    options = Options(children=children, plugin_folders=(str(plugins),) if plugins else (), plugins=names, limits=limits)
     with case.lock():
         return run.examine(case, case.exhibits(), options, lambda now: None)
 
@@ -107,7 +109,7 @@ def examine(folder: Path, exhibits: list[Path], plugins: Path | None, *, childre
 class Found(NamedTuple):
     """A run's outcome and what its index holds."""
 
-    outcome: run.Outcome
+    outcome: Outcome
     entries: dict[str, Examined]
     faults: list[Fault]
     records: list[Record]
@@ -121,7 +123,7 @@ class Found(NamedTuple):
         return entry
 
 
-def found_in(folder: Path, outcome: run.Outcome) -> Found:
+def found_in(folder: Path, outcome: Outcome) -> Found:
     with index.open_index(folder / "index.db") as held:
         entries = {entry.entry.location: entry for entry in held.entries()}
         return Found(outcome, entries, list(held.faults()), list(held.records()))

@@ -17,6 +17,8 @@ from forensics import index, segment
 from forensics.cli import cli
 from forensics.engine import run, unpack
 from forensics.engine.extraction import path_to
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.errors import ForensicsError
 from forensics.evidence import limits
 from forensics.evidence.keys import Keys, parse
@@ -58,11 +60,11 @@ def tarred(*files: tuple[str, bytes]) -> bytes:
     return held.getvalue()
 
 
-def examine(image: Path, folder: Path, **options: object) -> tuple[cases.Case, run.Outcome, dict[str, Examined], list[Fault]]:
+def examine(image: Path, folder: Path, **options: object) -> tuple[cases.Case, Outcome, dict[str, Examined], list[Fault]]:
     case = cases.create(folder, CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(image), image_format="as found"), None)
     with case.lock():
-        outcome = run.examine(case, case.exhibits(), run.Options(children=1, **options), lambda now: None)  # type: ignore[arg-type]
+        outcome = run.examine(case, case.exhibits(), Options(children=1, **options), lambda now: None)  # type: ignore[arg-type]
     with index.open_index(case.index_path) as found:
         return case, outcome, {entry.entry.location: entry for entry in found.entries()}, list(found.faults())
 

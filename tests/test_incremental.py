@@ -13,6 +13,8 @@ from forensics import custody, index, segment
 from forensics.case import Case
 from forensics.engine import run
 from forensics.engine.keep import Keeper
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.engine.plan import units
 from forensics.engine.setup import Status
 from forensics.engine.task import Before
@@ -33,8 +35,8 @@ def made(folder: Path, *images: Path) -> Case:
     return case
 
 
-def examine(case: Case, *plugins: str, again: bool = False, said: list[str] | None = None, **options: object) -> run.Outcome:
-    given = run.Options(children=2, plugins=plugins or None, plugin_options=options.get("given", {}), again=again)  # type: ignore[arg-type]
+def examine(case: Case, *plugins: str, again: bool = False, said: list[str] | None = None, **options: object) -> Outcome:
+    given = Options(children=2, plugins=plugins or None, plugin_options=options.get("given", {}), again=again)  # type: ignore[arg-type]
     with case.lock():
         return run.examine(case, case.exhibits(), given, lambda now: None, notice=(said if said is not None else []).append)
 

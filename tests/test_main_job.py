@@ -17,6 +17,8 @@ from forensics import case as cases
 from forensics import index
 from forensics.cli import cli
 from forensics.engine import run
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.location import Location
 from forensics.model import CaseInfo, Examined, Exhibit
 
@@ -26,11 +28,11 @@ FAST = ("known-hash",)
 @contextmanager
 def examined(
     image: Path, folder: Path, *, children: int = 2, plugins: tuple[str, ...] | None = FAST
-) -> Iterator[tuple[index.Index, run.Outcome]]:
+) -> Iterator[tuple[index.Index, Outcome]]:
     case = cases.create(folder, CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(image), image_format="as found"), None)
     with case.lock():
-        outcome = run.examine(case, case.exhibits(), run.Options(children=children, plugins=plugins), lambda now: None)
+        outcome = run.examine(case, case.exhibits(), Options(children=children, plugins=plugins), lambda now: None)
     with index.open_index(case.index_path) as found:
         yield found, outcome
 
@@ -173,7 +175,7 @@ def test_rules_find_in_an_image_what_yara_finds(evidence: Path, tmp_path: Path) 
     names = ("rule-match", "rule-match-named")
     with case.lock():
         run.examine(
-            case, case.exhibits(), run.Options(plugins=names, plugin_options={name: {"rules": rules} for name in names}), lambda now: None
+            case, case.exhibits(), Options(plugins=names, plugin_options={name: {"rules": rules} for name in names}), lambda now: None
         )
     with index.open_index(case.index_path) as found:
         got = {

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pypdf import PdfReader
@@ -374,9 +374,9 @@ def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     return issue("Test root", None, key, (x509.BasicConstraints(ca=True, path_length=None), True)), key
 
 
-def officer(name: str, curve: ec.EllipticCurve | None = None) -> Identity:
-    """An identity whose certificate the root of these tests has issued."""
-    key = ec.generate_private_key(curve or ec.SECP256R1())
+def officer(name: str, kind: ec.EllipticCurve | int | None = None) -> Identity:
+    """An identity whose certificate the root of these tests has issued: its key is on a curve, or RSA of that many bits."""
+    key = rsa.generate_private_key(65537, kind) if isinstance(kind, int) else ec.generate_private_key(kind or ec.SECP256R1())
     usage = x509.KeyUsage(True, True, False, False, False, False, False, False, False)
     certificate = issue(name, authority(), key, (usage, True)).public_bytes(Encoding.DER)
     return Identity(name, "TH", "", sha256(certificate).hexdigest(), certificate, (), "", None, FileKey(key), lambda: "")
@@ -402,12 +402,12 @@ def pdfsig(path: Path) -> str:
     return subprocess.run(["pdfsig", "-nocert", str(path)], capture_output=True).stdout.decode()
 
 
-@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()], ids=["P-256", "P-384"])
+@pytest.mark.parametrize("kind", [ec.SECP256R1(), ec.SECP384R1(), 3072, 4096], ids=["P-256", "P-384", "RSA 3072", "RSA 4096"])
 def test_another_program_finds_the_signature_valid_and_a_changed_byte_invalid(
-    ordinary: Path, tmp_path: Path, curve: ec.EllipticCurve
+    ordinary: Path, tmp_path: Path, kind: ec.EllipticCurve | int
 ) -> None:
     signed = tmp_path / "signed.pdf"
-    pdf_signature.sign(ordinary, signed, officer("S. Pratiwi", curve), at=AT)
+    pdf_signature.sign(ordinary, signed, officer("S. Pratiwi", kind), at=AT)
     said = pdfsig(signed)
     assert "Signature Validation: Signature is Valid." in said
     assert "ETSI.CAdES.detached" in said and "Total document signed" in said
@@ -481,8 +481,9 @@ def test_what_cannot_be_signed_is_said_and_nothing_is_left(ordinary: Path, tmp_p
             at=AT,
             stamping=StampingAuthority(command=("cp", "{request}", "{response}")),
         )
-    with pytest.raises(SigningError, match="P-256 or P-384"):
-        pdf_signature.sign(ordinary, tmp_path / "out.pdf", officer("S. Pratiwi", ec.SECP521R1()), at=AT)
+    for kind in (ec.SECP521R1(), 2048):
+        with pytest.raises(SigningError, match="ECDSA on P-256 or P-384, or RSA of 3072 bits or more"):
+            pdf_signature.sign(ordinary, tmp_path / "out.pdf", officer("S. Pratiwi", kind), at=AT)
     assert [each.name for each in tmp_path.iterdir()] == ["no.pdf"]
 
 

@@ -347,7 +347,7 @@ if __name__ == "__main__":
     case = cases.create(Path(sys.argv[2]), CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=sys.argv[1], image_format="as found"), None)
     with case.lock():
-        print(run.examine(case, case.exhibits(), run.Options(children=1), lambda now: None).digest)
+        print(run.examine(case, case.exhibits(), Options(children=1), lambda now: None).digest)
 """
 OFF = """
 import sys

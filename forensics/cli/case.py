@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from forensics import index
 from forensics.case import Case, check, missing_fields, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import by_option, case_option, json_option, say, table
-from forensics.engine import run
 from forensics.errors import CaseError, UsageError
 from forensics.exchange import kept
 from forensics.model import Exhibit
@@ -79,7 +79,7 @@ def check_command(folder: Path, as_json: bool) -> None:
     if problems:
         raise CaseError("\n".join(problems))
     with opened.lock():
-        run.ensure_index(opened)
+        index.ensure(opened)
     if not as_json:
         click.echo("the custody log holds, and so does everything that it vouches for")
 

@@ -13,7 +13,6 @@ from forensics import index, review
 from forensics.case import Case, open_case
 from forensics.cli.console import by_option, case_option, table
 from forensics.custody import CustodyLine
-from forensics.engine import run
 from forensics.errors import UsageError
 from forensics.location import escape
 from forensics.model import Record
@@ -50,7 +49,7 @@ class Chosen(Struct, frozen=True):
 def opened(folder: Path) -> Case:
     """The case in `folder`, its index in order. Raises CaseError."""
     case = open_case(folder)
-    run.ensure_index(case)
+    index.ensure(case)
     return case
 
 

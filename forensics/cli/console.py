@@ -12,7 +12,7 @@ import msgspec
 from forensics.location import escape
 
 if TYPE_CHECKING:
-    from forensics.engine import run
+    from forensics.engine import outcome
 
 FAULTS = 3  # the exit code of a run that was completed with faults
 
@@ -54,7 +54,7 @@ def _harmless(text: str) -> str:
 
 
 @contextmanager
-def progress(as_json: bool) -> "Iterator[Callable[[run.Progress], None]]":
+def progress(as_json: bool) -> "Iterator[Callable[[outcome.Progress], None]]":
     """Live progress on a terminal's standard error; JSON lines with `as_json`; else nothing."""
     if as_json:
         yield lambda now: say({"progress": now})
@@ -63,9 +63,9 @@ def progress(as_json: bool) -> "Iterator[Callable[[run.Progress], None]]":
         yield lambda now: None
         return
     with ExitStack() as leaving:
-        shown: list[Callable[[run.Progress], None]] = []
+        shown: list[Callable[[outcome.Progress], None]] = []
 
-        def show(now: "run.Progress") -> None:
+        def show(now: "outcome.Progress") -> None:
             if not shown:  # the child processes are at work now, and the bar may be loaded
                 shown.append(_bar(leaving))
             shown[0](now)
@@ -73,7 +73,7 @@ def progress(as_json: bool) -> "Iterator[Callable[[run.Progress], None]]":
         yield show
 
 
-def _bar(leaving: ExitStack) -> "Callable[[run.Progress], None]":
+def _bar(leaving: ExitStack) -> "Callable[[outcome.Progress], None]":
     """A bar on standard error that goes when `leaving` is left; what moves it."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -85,7 +85,7 @@ def _bar(leaving: ExitStack) -> "Callable[[run.Progress], None]":
     bar = leaving.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
     tasks: dict[str, Any] = {}
 
-    def show(now: "run.Progress") -> None:
+    def show(now: "outcome.Progress") -> None:
         if now.phase not in tasks:
             tasks[now.phase] = bar.add_task(now.phase, total=None, more="")
         current = escape(now.current[0])[-50:] if now.current else ""

@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from forensics import report, validation
+from forensics import index, report, validation
 from forensics.case import Case, open_case
 from forensics.cli import fields, interview
 from forensics.cli.console import FAULTS, by_option, case_option, json_option, progress, say
 from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
 from forensics.cli.report_options import report_options, taken
 from forensics.engine import reach, run, scope
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.errors import UsageError
 from forensics.evidence.space import Space
 from forensics.location import escape
@@ -43,7 +45,7 @@ def _examine_options(command: Any) -> Any:
     return command
 
 
-def _options(case: Case, given: dict[str, Any]) -> run.Options:
+def _options(case: Case, given: dict[str, Any]) -> Options:
     options = {name: dict(values) for name, values in case.plugin_options.items()}
     if given["rules"]:
         for name in ("rule-match", "rule-match-named"):
@@ -51,7 +53,7 @@ def _options(case: Case, given: dict[str, Any]) -> run.Options:
     if given["hash_sets"]:
         options.setdefault("known-hash", {})["sets"] = list(given["hash_sets"])
     stated = scope.parse(given["scopes"])
-    return run.Options(
+    return Options(
         children=given["children"] or 0,
         plugin_folders=given["folders"],
         plugins=given["names"] or None,
@@ -87,7 +89,7 @@ def _examine(
     by: str | None,
     as_json: bool,
     meanwhile: Callable[[], None] = _nothing,
-) -> run.Outcome:
+) -> Outcome:
     with progress(as_json) as show:
         outcome = run.examine(case, exhibits, _options(case, given), show, by=by, notice=_notice, meanwhile=meanwhile)
     if as_json:
@@ -107,7 +109,7 @@ def _examine(
     return outcome
 
 
-def _code(outcome: run.Outcome) -> int:
+def _code(outcome: Outcome) -> int:
     if outcome.examined_nothing and outcome.entries == 0:
         return 1
     return FAULTS if outcome.faults or not all(outcome.unchanged.values()) else 0
@@ -205,7 +207,7 @@ def report_command(folder: Path, by: str | None, as_json: bool, **given: Any) ->
     wanted = taken(given)
     report.check(wanted.templates, wanted.language or case.languages[0])
     with case.lock():
-        run.ensure_index(case)
+        index.ensure(case)
         reporting.write(case, wanted, by, as_json)
 
 

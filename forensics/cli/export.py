@@ -8,7 +8,6 @@ import click
 from forensics import __version__, custody, index, review
 from forensics.case import Case, open_case
 from forensics.cli.console import by_option, case_option, json_option, say, table
-from forensics.engine import run
 from forensics.errors import UsageError
 from forensics.export.choice import Choice
 from forensics.export.formats import FORMATS, Format, Matter
@@ -36,7 +35,7 @@ def export(
     asked = _asked(case, chosen, name, query, kinds, exhibits)
     at = datetime.now(UTC)
     with case.lock():
-        run.ensure_index(case)
+        index.ensure(case)
         target = _target(case, chosen, name, out, at)
         matter = Matter(
             case=case.info,

@@ -7,7 +7,8 @@ import click
 
 from forensics.cli.console import FAULTS, json_option, progress, say
 from forensics.cli.keys import key_option, keys_of
-from forensics.engine import look, run
+from forensics.engine import look
+from forensics.engine.outcome import Progress
 from forensics.errors import UsageError
 from forensics.location import Location, escape
 from forensics.model import ImageDigest, LayerInfo
@@ -90,7 +91,7 @@ def verify_image(image: Path, stated: tuple[str, ...], as_json: bool) -> int:
         def further(count: int) -> None:
             nonlocal done
             done += count
-            show(run.Progress(phase="verifying", bytes=done, bytes_total=size))
+            show(Progress(phase="verifying", bytes=done, bytes_total=size))
 
         digest = look.digests(image, further)
     computed = {"sha256": digest.sha256, "sha1": digest.sha1, "md5": digest.md5}

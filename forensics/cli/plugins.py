@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from forensics.cli.console import json_option, say, table
-from forensics.engine import run
+from forensics.engine import alone
+from forensics.engine.options import Options
 from forensics.engine.task import Described
 from forensics.errors import UsageError
 
@@ -55,7 +56,7 @@ def plugins() -> None:
 
 def _described(folders: tuple[str, ...]) -> Described:
     with tempfile.TemporaryDirectory() as folder:
-        return run.describe(run.Options(plugin_folders=folders), Path(folder, "spool"))
+        return alone.describe(Options(plugin_folders=folders), Path(folder, "spool"))
 
 
 @plugins.command(name="list")
@@ -80,7 +81,7 @@ def list_command(folders: tuple[str, ...], as_json: bool) -> None:
 @folders_option
 def show(name: str, folders: tuple[str, ...]) -> None:
     """Everything that one plugin declares."""
-    plugin = run.plugin_named(_described(folders).plugins, name)
+    plugin = alone.plugin_named(_described(folders).plugins, name)
     table(("what", "value"), [(field, getattr(plugin, field)) for field in plugin.__struct_fields__])
 
 

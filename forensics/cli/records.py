@@ -13,7 +13,8 @@ from forensics import index, review
 from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say, table
 from forensics.cli.keys import key_option, keys_of, passwords_option, with_passwords
-from forensics.engine import extraction, run
+from forensics.engine import alone, extraction
+from forensics.engine.options import Options
 from forensics.engine.task import Wanted
 from forensics.errors import CaseError, UsageError
 from forensics.export import csv
@@ -26,7 +27,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 def _open(folder: Path) -> Case:
     case = open_case(folder)
-    run.ensure_index(case)
+    index.ensure(case)
     return case
 
 
@@ -170,8 +171,8 @@ def extract(location: str, folder: Path, keys: tuple[str, ...], passwords: Path 
         outermost = _one(found, str(base))
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already; name another file")
-    options = run.Options(plugin_options=with_passwords(case.plugin_options, passwords), keys=keys_of(keys))
-    digest, size = run.extract(case, Wanted(outermost.entry, through), options)
+    options = Options(plugin_options=with_passwords(case.plugin_options, passwords), keys=keys_of(keys))
+    digest, size = alone.extract(case, Wanted(outermost.entry, through), options)
     if digest != entry.digests.sha256:
         raise CaseError(
             f"{location}: reads differently now ({digest}) than when it was examined ({entry.digests.sha256}); "

@@ -8,7 +8,6 @@ from forensics import index
 from forensics.case import Case, open_case
 from forensics.cli.console import case_option, json_option, say
 from forensics.cli.identity_options import clock, identity_option, opened, passphrase_option
-from forensics.engine import run
 from forensics.exchange import seal as sealing
 from forensics.exchange.signer import Signer
 from forensics.review import state
@@ -34,5 +33,5 @@ def seal(folder: Path, identity_folder: Path, passphrase_file: Path | None, as_j
 def opened_case(folder: Path) -> Case:
     """The case, with an index of all that its runs found. Raises CaseError."""
     case = open_case(folder)
-    run.ensure_index(case)
+    index.ensure(case)
     return case

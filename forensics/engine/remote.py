@@ -22,7 +22,7 @@ import msgspec
 import zstandard
 
 from forensics.discovery import VARIABLE
-from forensics.engine import alike, run, wire
+from forensics.engine import alike, tool, wire
 from forensics.engine.crew import Crew, Job
 from forensics.engine.delivery import store
 from forensics.engine.task import Described, Task
@@ -98,7 +98,7 @@ def _likeness(crew: Crew, told: wire.Told) -> alike.Likeness:
     job = Job(Task("describe"))
     crew.work([job], lambda entries, size, faults: None)
     described = msgspec.json.decode(job.answer or b"", type=Described)
-    return alike.likeness(described, told.setup.exhibits, run.tool_digest(), run.libraries())
+    return alike.likeness(described, told.setup.exhibits, tool.tool_digest(), tool.libraries())
 
 
 def _unit(crew: Crew, task: Task, told: wire.Told, spool: Path, kept: Path) -> wire.Answer:

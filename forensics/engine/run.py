@@ -2,111 +2,40 @@
 
 import contextlib
 import os
-import platform
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
-from forensics import __version__, custody, index, segment
+from forensics import custody, index, segment
 from forensics.case import Case
-from forensics.digest import identity, sha256_file
-from forensics.engine import earlier, estimate, plan
+from forensics.engine import estimate, plan
+from forensics.engine.alone import plugins_of
+from forensics.engine.beginning import begin, said
 from forensics.engine.crew import Crew, Job
 from forensics.engine.earlier import Earlier
-from forensics.engine.reach import Where, open_air
-from forensics.engine.setup import READING, Limits, Setup, entry_of
-from forensics.engine.task import Before, Described, OpenedInfo, Task, Wanted
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome, Progress
+from forensics.engine.reach import open_air
+from forensics.engine.setup import READING, entry_of
+from forensics.engine.spool import emptied, setup_of
+from forensics.engine.task import Before, Described, OpenedInfo, Task
+from forensics.engine.tool import libraries, tool_digest
 from forensics.engine.twins import Twins, has_twins
-from forensics.errors import CaseError, EvidenceError, UsageError
-from forensics.evidence.keys import NAMES, Keys
-from forensics.evidence.space import Space
-from forensics.filetype import libmagic_version
-from forensics.location import Location, escape
-from forensics.model import Exhibit, Fault, Measured, PluginInfo, RunInfo, Scope, Value
+from forensics.errors import EvidenceError, UsageError
+from forensics.location import escape
+from forensics.model import Exhibit, Fault, Measured, RunInfo
 
 if TYPE_CHECKING:
     from forensics.engine.cluster import Cluster
 
-LIBRARIES = (
-    "pytsk3", "deflate", "python-magic", "yara-python", "yara-x", "ExifRead", "pillow", "pillow-heif", "google-re2", "phonenumberslite",
-    "python-stdnum", "zxing-cpp", "pypdf", "olefile", "defusedxml", "zstandard", "msgspec", "rfc8785", "jinja2", "dfvfs",
-    "libfsapfs-python", "libpff-python", "cramjam", "cryptography", "google-crc32c", "archi", "inflate64",
-)  # fmt: skip
-
 NOT_OPENED = "not opened"  # in place of the format of an exhibit that could not be opened
-
-
 LARGE = 64 << 20  # bytes of images from which all children are started at once; below, one may have done all before the next is ready
 NOTICES = 20  # rules and plugins that are named on the terminal
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """How to examine: children, plugins and their options, scope, limits, whether known-good content is skipped, on which cluster.
-
-    With `again` nothing is kept of earlier runs. `space` is what is examined beside files.
-    """
-
-    children: int = 0
-    plugin_folders: tuple[str, ...] = ()
-    plugins: tuple[str, ...] | None = None
-    plugin_options: dict[str, dict[str, Value]] = {}
-    scope: Scope = Scope()
-    skip_known: bool = False
-    limits: Limits = Limits()
-    cluster: Where | None = None
-    keys: Keys = Keys()
-    again: bool = False
-    space: Space = Space()
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far a run is: the phase, entries and bytes done and planned, faults so far, what each child is on."""
-
-    phase: str
-    entries: int = 0
-    entries_total: int = 0
-    bytes: int = 0
-    bytes_total: int = 0
-    faults: int = 0
-    current: tuple[str, ...] = ()
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of a run."""
-
-    run: str
-    digest: str
-    entries: int
-    faults: int
-    resumed: bool
-    unchanged: dict[str, bool]
-    limited: bool
-    examined_nothing: tuple[str, ...] = ()
-    built_on: dict[str, str] = {}
-
-
-def describe(options: Options, spool: Path) -> Described:
-    """The plugins as `options` would use them, loaded and prepared in a child. Raises UsageError, EngineError."""
-    with _folder(spool), Crew(_setup({}, options, spool), options.limits, 1, spool) as crew:
-        return _described(crew)
-
-
-def _described(crew: Crew) -> Described:
-    job = Job(Task("describe"))
-    try:
-        crew.work([job], _nothing)
-    except EvidenceError as error:
-        raise UsageError(str(error)) from error
-    return msgspec.json.decode(job.answer or b"", type=Described)
 
 
 def examine(
@@ -134,19 +63,19 @@ def examine(
             )
     spool = case.folder / "spool"
     children = options.children or min(os.cpu_count() or 1, 16)
-    with _folder(spool):
+    with emptied(spool):
         images = {exhibit.exhibit_id: exhibit.image for exhibit in exhibits}
         with (
-            Crew(_setup(images, options, spool), options.limits, children, case.extracted) as crew,
+            Crew(setup_of(images, options, spool), options.limits, children, case.extracted) as crew,
             ThreadPoolExecutor(1) as beside,
         ):
             crew.hire(children if sum(Path(image).stat().st_size for image in images.values()) > LARGE else 1)
             prepared = beside.submit(meanwhile)
             tool, loaded = tool_digest(), libraries()  # now, because the children are busy with their plugins
-            described = _described(crew)
+            described = plugins_of(crew)
             _warn(described, notice)
             with _cluster(case, images, options, described, spool, notice) as cluster:
-                info, resumed, held = _begin(case, exhibits, options, described, tool, loaded, by, clock)
+                info, resumed, held = begin(case, exhibits, options, described, tool, loaded, by, clock)
                 outcome = _Run(case, info, images, crew, options, show, by, clock, described.faults, resumed, cluster, held, notice).go()
                 prepared.result()
                 return outcome
@@ -174,162 +103,8 @@ def _cluster(
     from forensics.engine import alike, wire  # here, because who examines on one machine need not wait for them
     from forensics.engine.cluster import Cluster
 
-    told = wire.told(_setup(images, options, spool), options.limits, case.extracted, os.environ.get(VARIABLE, ""))
+    told = wire.told(setup_of(images, options, spool), options.limits, case.extracted, os.environ.get(VARIABLE, ""))
     return Cluster(options.cluster, told, alike.likeness(described, images, tool_digest(), libraries()), notice)
-
-
-@contextlib.contextmanager
-def _folder(spool: Path) -> Iterator[None]:
-    """The spool, empty before and gone after."""
-    shutil.rmtree(spool, ignore_errors=True)
-    try:
-        spool.mkdir(parents=True)
-    except OSError as error:
-        raise CaseError(f"{spool}: cannot be made ({error.strerror}); name a case folder that can be written") from error
-    try:
-        yield
-    finally:
-        shutil.rmtree(spool, ignore_errors=True)
-
-
-def _setup(images: dict[str, str], options: Options, spool: Path) -> Setup:
-    return Setup(
-        exhibits=images,
-        plugin_folders=options.plugin_folders,
-        plugins=options.plugins,
-        options=options.plugin_options,
-        spool=str(spool),
-        output=str(spool / "output.log"),
-        index=str(spool.parent / "index.db"),
-        cache=str(_cache(spool)),
-        scope=options.scope,
-        skip_known=options.skip_known,
-        keys=options.keys,
-        space=options.space,
-    )
-
-
-def _keys_given(keys: Keys) -> dict[str, Value]:
-    """What is said of keys in a run: for which layers of which kind, and nothing of the secret."""
-    return {"keys": [f"{key.layer}: {NAMES[key.kind]}" for key in keys.keys]} if keys.keys else {}
-
-
-def extract(case: Case, wanted: Wanted, options: Options) -> tuple[str, int]:
-    """Put a file's content into the case's `extracted` folder, in a child. Its SHA-256 and bytes. Raises EvidenceError, EngineError."""
-    exhibit = Location.parse(wanted.base.location).exhibit
-    images = {each.exhibit_id: each.image for each in case.exhibits() if each.exhibit_id == exhibit}
-    options = msgspec.structs.replace(options, space=Space(unallocated=True, slack=True, carve=True))
-    spool = case.folder / f"spool-{os.getpid()}"
-    with _folder(spool), Crew(_setup(images, options, spool), options.limits, 1, case.extracted) as crew:
-        job = Job(Task("extract", exhibit, wanted=wanted))
-        crew.work([job], _nothing)
-        if job.failure or job.answer is None:
-            raise EvidenceError(f"{wanted.base.location}: {job.failure or 'the process that read it ended'}")
-        return msgspec.json.decode(job.answer, type=tuple[str, int])
-
-
-def _cache(spool: Path) -> Path:
-    """This user's cache folder, so that rules are compiled once and not once a run; the spool where there is none to write to."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forensics"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return spool / "cache"
-    return folder if os.access(folder, os.W_OK) else spool / "cache"
-
-
-def _nothing(entries: int, size: int, faults: int) -> None:
-    return None
-
-
-def tool_digest() -> str:
-    """SHA-256 over the tool's own source files, in order of their names."""
-    root = Path(__file__).parents[1]
-    return identity([[str(path.relative_to(root)), sha256_file(path)] for path in sorted(root.rglob("*.py"))])
-
-
-def libraries() -> dict[str, str]:
-    """Name and version of every library that what is found may depend on."""
-    found = {"python": platform.python_version(), "libmagic": libmagic_version()}
-    for name in LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return dict(sorted(found.items()))
-
-
-def _begin(
-    case: Case,
-    exhibits: tuple[Exhibit, ...],
-    options: Options,
-    described: Described,
-    tool: str,
-    loaded: dict[str, str],
-    by: str | None,
-    clock: Callable[[], datetime],
-) -> tuple[RunInfo, bool, dict[str, Earlier]]:
-    """A new run, or the interrupted one where it is of the same kind; and by exhibit the earlier runs that it is built on."""
-    info = RunInfo(
-        run="",
-        exhibits=tuple(exhibit.exhibit_id for exhibit in exhibits),
-        tool=__version__,
-        tool_digest=tool,
-        started="",
-        libraries=loaded,
-        plugins=tuple(plugin for plugin in described.plugins),
-        scope=options.scope,
-        options={"skip_known": options.skip_known, **_keys_given(options.keys), **estimate.asked(options.space)},
-    )
-    found = {} if options.again else {each.exhibit_id: earlier.find(case, info, each.exhibit_id) for each in exhibits}
-    held = {exhibit: run for exhibit, run in found.items() if run}
-    info = msgspec.structs.replace(info, built_on={exhibit: run.run for exhibit, run in held.items()})
-    runs = case.runs()
-    if runs and not (case.run_folder(runs[-1]) / "complete").exists():
-        last = msgspec.json.decode((case.run_folder(runs[-1]) / "run.json").read_bytes(), type=RunInfo)
-        custody.append(
-            case.folder, "interrupted", object=last.run, body={"run": last.run, "found_at": clock().isoformat()}, by=by, at=clock()
-        )
-        if (last.run, "started") not in _said(case, "examined", last.run):
-            _started(case, last, by, clock)  # it was ended between the two
-        if msgspec.structs.replace(last, run="", started="", environment={}) == info:
-            return last, True, held
-    number = 1 + max((int(run.removeprefix("run-")) for run in runs), default=0)
-    info = msgspec.structs.replace(
-        info,
-        run=f"run-{number:04d}",
-        started=clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        environment={
-            "system": platform.system(),
-            "release": platform.release(),
-            "machine": platform.machine(),
-            "python": sys.version.split()[0],
-            "sandbox": described.sandbox,
-            **({"cluster": options.cluster.address} if options.cluster else {}),
-        },
-    )
-    folder = case.run_folder(info.run)
-    temporary = folder.with_name(f".{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    for each in ("segments", "plan"):
-        (temporary / each).mkdir(parents=True)
-    segment.write_whole(temporary / "run.json", msgspec.json.format(msgspec.json.encode(info, order="sorted")))
-    os.rename(temporary, folder)
-    segment.sync_folder(folder.parent)
-    _started(case, info, by, clock)
-    return info, False, held
-
-
-def _started(case: Case, info: RunInfo, by: str | None, clock: Callable[[], datetime]) -> None:
-    digest = sha256_file(case.run_folder(info.run) / "run.json")
-    body: dict[str, object] = {"run": info.run, "phase": "started", "exhibits": list(info.exhibits), "run_sha256": digest}
-    if info.built_on:
-        body["built_on"] = info.built_on
-    custody.append(case.folder, "examined", object=info.run, body=body, by=by, at=clock())
-
-
-def _said(case: Case, event: str, run: str) -> set[tuple[str, str]]:
-    """Object and phase of every event of a kind that the custody log holds of a run."""
-    lines = (line for line in custody.read(case.folder) if line.event == event and line.body and line.body.get("run") == run)
-    return {(line.object, str((line.body or {}).get("phase"))) for line in lines}
 
 
 def _why(path: Path) -> str:
@@ -471,13 +246,13 @@ class _Run:
                 )
                 self._bytes_total += systems[exhibit].size
         self._crew.work(jobs, self._moved)
-        said = _said(self._case, "verified", self._info.run)
+        told = said(self._case, "verified", self._info.run)
         for number, exhibit in enumerate(self._info.exhibits):
             path = self._path(f"{phase}-{number}")
             measured = list(segment.read(path))
             if not any(isinstance(line, Measured) for line in measured):
                 self._failed[exhibit] = _why(path)
-            if (exhibit, phase) in said:
+            if (exhibit, phase) in told:
                 continue
             custody.append(
                 self._case.folder,
@@ -638,23 +413,3 @@ class _Run:
         """For the custody log: what was kept of which run, and which plugins read on top of it."""
         readers = [plugin.name for plugin in self._info.plugins if plugin.kind != "analyser"]
         return {"of": run.run, "plugins": list(run.kept), "read_for": [name for name in readers if name not in run.kept]}
-
-
-def ensure_index(case: Case) -> None:
-    """Build what is missing of the index from the segments of complete runs. Raises CaseError, CustodyBroken."""
-    index.start(case.index_path)
-    held = index.runs_in(case.index_path)
-    for run in case.runs():
-        folder = case.run_folder(run)
-        if run not in held and (folder / "complete").exists():
-            info = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunInfo)
-            index.add_run(case.index_path, info, (folder / "segments").glob("*.jsonl.zst"))
-            index.conclude_run(case.index_path, run)
-
-
-def plugin_named(plugins: tuple[PluginInfo, ...], name: str) -> PluginInfo:
-    """The plugin of that name. Raises UsageError that names those there are."""
-    for plugin in plugins:
-        if plugin.name == name:
-            return plugin
-    raise UsageError(f"no plugin is named {name!r}; there are: {', '.join(plugin.name for plugin in plugins)}")

@@ -24,12 +24,13 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from forensics.errors import SigningError
 from forensics.segment import sync_folder
+from forensics.signing import certificates, schemes
 from forensics.signing.identity import Identity
 from forensics.signing.stamping import StampingAuthority, ask
 
 _FIELD = "Signature{}"
 _ROOM = 16 << 10  # bytes for a signature with its chain and time stamp; as hexadecimal digits twice that
-_DIGESTS = {"secp256r1": "sha256", "secp384r1": "sha384"}
+_LONGEST = 512  # bytes of a signature: RSA of 4096 bits
 
 
 def sign(path_in: Path, path_out: Path, identity: Identity, *, at: datetime, stamping: StampingAuthority | None = None) -> None:
@@ -92,15 +93,15 @@ class _Signer(Signer):
         try:
             certificate = x509.Certificate.load(identity.certificate)
             chain = [x509.Certificate.load(each) for each in identity.chain]
-            self.digest = _DIGESTS[certificate.public_key.curve[1]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise SigningError(f"a PDF is signed with a certificate of an ECDSA key on P-256 or P-384 only ({error})") from error
+            self.digest = schemes.of(certificates.load(identity.certificate)).digest
+        except (ValueError, TypeError) as error:
+            raise SigningError(f"a PDF cannot be signed with this certificate: {error}") from error
         store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
         store.register_multiple(chain)
         super().__init__(signing_cert=certificate, cert_registry=store, embed_roots=False)
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
-        return bytes(139) if dry_run else self._identity.key.sign(data, digest_algorithm)  # 139: the longest of P-521, DER
+        return bytes(_LONGEST) if dry_run else self._identity.key.sign(data, digest_algorithm)
 
 
 class _Stamper(TimeStamper):

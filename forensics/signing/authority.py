@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 
 from forensics.digest import canonical
 from forensics.errors import SigningError
-from forensics.signing import certificates, identity, keys, private
+from forensics.signing import certificates, identity, keys, private, schemes
 
 ROOT_YEARS, OFFICER_DAYS, LIST_DAYS = 15, 730, 90
 _WRONG_REQUEST = 64 * 1024
@@ -61,8 +60,8 @@ def issue(folder: Path, passphrase: bytes, request: bytes, *, at: datetime, days
     root, key = _open(folder, passphrase)
     asked = read_request(request)
     public = asked.public_key()
-    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name not in ("secp256r1", "secp384r1"):
-        raise SigningError("the request's key is not ECDSA on P-256 or P-384")
+    if schemes.of_key(public) is None or not isinstance(public, schemes.PublicKey):
+        raise SigningError(f"the request's key is not {schemes.KINDS}")
     if certificates.text_of(asked.subject, x509.NameOID.COUNTRY_NAME) != certificates.country(root):
         raise SigningError(f"the request {asked.subject.rfc4514_string()} is not of the authority's country {certificates.country(root)}")
     builder = _builder(asked.subject, root.subject, public, at, min(at + timedelta(days=days), root.not_valid_after_utc))
@@ -144,8 +143,6 @@ def _key_identifier(root: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found.value)
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, since: datetime, until: datetime
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: schemes.PublicKey, since: datetime, until: datetime) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     return builder.serial_number(x509.random_serial_number()).not_valid_before(since).not_valid_after(until)

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from forensics.errors import SigningError
+from forensics.signing.schemes import PublicKey
 
 LARGEST = 64 * 1024  # bytes of one certificate; real ones have one or two thousand
 MANY = 32  # certificates in one file
@@ -80,13 +80,13 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-def same_key(certificate: x509.Certificate, key: ec.EllipticCurvePublicKey) -> bool:
+def same_key(certificate: x509.Certificate, key: PublicKey) -> bool:
     """Whether the certificate is for this public key."""
     try:
         held = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SigningError(f"the certificate's key cannot be read: {error}") from error
-    return isinstance(held, ec.EllipticCurvePublicKey) and held.public_numbers() == key.public_numbers()
+    return held == key
 
 
 def is_root(certificate: x509.Certificate) -> bool:

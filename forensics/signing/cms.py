@@ -1,11 +1,11 @@
 """The one form of signature file that is written and accepted: detached CMS SignedData with CAdES-B attributes, in DER.
 
-Sources: RFC 5652 (CMS), RFC 5035 (signing-certificate-v2), ETSI EN 319 122-1 (CAdES baseline B), RFC 5480/5758 (ECDSA).
+Sources: RFC 5652 (CMS), RFC 5035 (signing-certificate-v2), ETSI EN 319 122-1 (CAdES baseline B); keys: `signing.schemes`.
 
 A reader of CMS that takes what it understands and skips the rest accepts many files for one signature. Here the few values that may
 differ (the certificates, and for each signer the time, the digest and the signature) are read out, the whole file is **built again**
 from them, and both must be the same bytes: so there is exactly one file for these values, and each value is checked by itself.
-OpenSSL writes the same form with ``cms -sign -cades -binary -nosmimecap -outform DER``, except that half of its signatures have the
+OpenSSL writes the same form with ``cms -sign -cades -binary -nosmimecap -outform DER``, except that half of its ECDSA signatures have the
 larger of the two possible values of s: (r, s) and (r, n - s) both verify, and only the smaller s is accepted here.
 """
 
@@ -14,47 +14,16 @@ import re
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from msgspec import Struct
 
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import certificates, der
+from forensics.signing import certificates, der, schemes
 from forensics.signing.reasons import Reason, invalid
+from forensics.signing.schemes import Scheme
 
 LARGEST = 256 * 1024  # bytes of a signature file; two signers with their chains have about four thousand
 SIGNERS = 8
 
-
-class Curve(Struct, frozen=True):
-    """One curve with the digest that goes with it, and the order of its group (SEC 2 version 2.0, sections 2.4.2 and 2.5.1).
-
-    `digest_oid` and `algorithm_oid` are the object identifiers of the digest and of ECDSA with it, in DER.
-    """
-
-    digest: str
-    digest_oid: bytes
-    algorithm_oid: bytes
-    order: int
-
-
-CURVES = {
-    "secp256r1": Curve(
-        "sha256",
-        bytes.fromhex("0609608648016503040201"),
-        bytes.fromhex("06082a8648ce3d040302"),
-        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-    ),
-    "secp384r1": Curve(
-        "sha384",
-        bytes.fromhex("0609608648016503040202"),
-        bytes.fromhex("06082a8648ce3d040303"),
-        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
-    ),
-}
-_HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 _INTEGER, _OCTETS, _SEQUENCE, _SET, _UTC_TIME, _LONG_TIME = 0x02, 0x04, 0x30, 0x31, 0x17, 0x18
 _FIRST, _DIRECTORY = 0xA0, 0xA4  # context-specific, constructed, numbers 0 and 4
@@ -65,7 +34,7 @@ _BINDING = bytes.fromhex("060b2a864886f70d010910022f")  # signing-certificate-v2
 
 
 class Part(Struct, frozen=True):
-    """What one signer put in: the signer's certificate (DER), the claimed time, the digest of the content, the signature (DER)."""
+    """What one signer put in: the signer's certificate (DER), the claimed time, the digest of the content, the signature (ECDSA: DER)."""
 
     certificate: bytes
     signed_at: datetime
@@ -80,14 +49,9 @@ class Signed(Struct, frozen=True):
     certificates: tuple[bytes, ...]
 
 
-def curve_of(certificate: x509.Certificate) -> Curve:
-    """The curve of the certificate's key. Raises SignatureInvalid for any key that is not ECDSA on P-256 or P-384."""
-    return _key_of(certificate)[1]
-
-
 def digest_of(data: bytes, certificate: bytes) -> bytes:
-    """The digest of `data` that goes with the certificate's curve."""
-    return hashlib.new(curve_of(_load(certificate)).digest, data).digest()
+    """The digest of `data` that goes with the certificate's key."""
+    return schemes.digest(data, schemes.of(_load(certificate)))
 
 
 def to_be_signed(certificate: bytes, digest: bytes, signed_at: datetime) -> bytes:
@@ -108,16 +72,10 @@ def to_be_signed(certificate: bytes, digest: bytes, signed_at: datetime) -> byte
     return der.make(_SET, *sorted(der.make(_SEQUENCE, kind, der.make(_SET, value)) for kind, value in attributes))
 
 
-def lower(signature: bytes, curve: Curve) -> bytes:
-    """The same ECDSA signature with the smaller of the two values of s."""
-    r, s = decode_dss_signature(signature)
-    return encode_dss_signature(r, min(s, curve.order - s))
-
-
 def encode(signed: Signed) -> bytes:
     """The signature file of these values. Raises SignatureInvalid, SigningError."""
     infos = [_signer_info(part) for part in signed.parts]
-    digests = sorted({_digest_algorithm(curve_of(_load(part.certificate))) for part in signed.parts})
+    digests = sorted({_digest_algorithm(schemes.of(_load(part.certificate))) for part in signed.parts})
     content = der.make(
         _SEQUENCE,
         _ONE,
@@ -152,37 +110,19 @@ def decode(signature: bytes) -> Signed:
 
 def check(data: bytes, part: Part) -> None:
     """That this part is a signature over exactly `data` by the holder of its certificate. Raises SignatureInvalid."""
-    key, curve = _key_of(_load(part.certificate))
-    if hashlib.new(curve.digest, data).digest() != part.digest:
-        raise invalid(Reason.CHANGED, f"signed: {part.digest.hex()}, found: {hashlib.new(curve.digest, data).hexdigest()}")
-    try:
-        r, s = decode_dss_signature(part.signature)
-    except ValueError as error:
-        raise invalid(Reason.SIGNATURE, "not two integers in DER") from error
-    if encode_dss_signature(r, s) != part.signature or not (0 < r < curve.order and 0 < s <= curve.order // 2):
-        raise invalid(Reason.SIGNATURE, "r or s is out of range, or s is the larger of its two values")
-    try:
-        key.verify(part.signature, to_be_signed(part.certificate, part.digest, part.signed_at), ec.ECDSA(_HASHES[curve.digest]))
-    except InvalidSignature as error:
-        raise invalid(Reason.SIGNATURE, f"certificate {certificates.fingerprint(part.certificate)}") from error
+    key, scheme = schemes.key_of(_load(part.certificate))
+    if (found := schemes.digest(data, scheme)) != part.digest:
+        raise invalid(Reason.CHANGED, f"signed: {part.digest.hex()}, found: {found.hex()}")
+    signed = to_be_signed(part.certificate, part.digest, part.signed_at)
+    schemes.check(key, scheme, part.signature, signed, f"certificate {certificates.fingerprint(part.certificate)}")
 
 
 def _load(certificate: bytes) -> x509.Certificate:
     return certificates.load(certificate)
 
 
-def _key_of(certificate: x509.Certificate) -> tuple[ec.EllipticCurvePublicKey, Curve]:
-    try:
-        key = certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise invalid(Reason.ALGORITHM, f"the certificate's key cannot be read: {_short(error)}") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
-        raise invalid(Reason.ALGORITHM, "the signer's key is not ECDSA on P-256 or P-384")
-    return key, CURVES[key.curve.name]
-
-
-def _digest_algorithm(curve: Curve) -> bytes:
-    return der.make(_SEQUENCE, curve.digest_oid)  # without NULL (RFC 5754, section 2)
+def _digest_algorithm(scheme: Scheme) -> bytes:
+    return der.make(_SEQUENCE, scheme.digest_oid)  # without NULL (RFC 5754, section 2)
 
 
 def _issuer_serial(certificate: bytes) -> tuple[bytes, bytes]:
@@ -212,15 +152,15 @@ def _moment(value: bytes) -> datetime:
 
 
 def _signer_info(part: Part) -> bytes:
-    curve = curve_of(_load(part.certificate))
+    scheme = schemes.of(_load(part.certificate))
     attributes = to_be_signed(part.certificate, part.digest, part.signed_at)
     return der.make(
         _SEQUENCE,
         _ONE,
         der.make(_SEQUENCE, *_issuer_serial(part.certificate)),
-        _digest_algorithm(curve),
+        _digest_algorithm(scheme),
         bytes((_FIRST,)) + attributes[1:],  # IMPLICIT: another tag than when they are signed
-        der.make(_SEQUENCE, curve.algorithm_oid),
+        der.make(_SEQUENCE, scheme.algorithm),
         der.make(_OCTETS, part.signature),
     )
 

@@ -3,38 +3,40 @@
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 from cryptography.x509 import Certificate
 
 from forensics.errors import SigningError
 from forensics.signing import der
+from forensics.signing.schemes import HASHES, KINDS, PublicKey, of_key
 
 ROUNDS = 600_000  # PBKDF2-HMAC-SHA-256, as OWASP's password storage guide has it since 2023
-_HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Key(Protocol):
     """A private key: it signs, and it names its public key."""
 
     def sign(self, data: bytes, digest: str) -> bytes:
-        """An ECDSA signature (DER) over the digest ("sha256", "sha384") of `data`. Raises SigningError."""
+        """A signature over the digest ("sha256", "sha384") of `data`: ECDSA in DER, RSA as PKCS #1 v1.5 has it. Raises SigningError."""
 
-    def public(self) -> ec.EllipticCurvePublicKey:
+    def public(self) -> PublicKey:
         """The public key. Raises SigningError."""
 
 
 class FileKey:
     """A private key out of a PKCS#12 file."""
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, key: PrivateKey) -> None:
         self._key = key
 
     def sign(self, data: bytes, digest: str) -> bytes:
-        return self._key.sign(data, ec.ECDSA(_HASHES[digest]))
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(data, padding.PKCS1v15(), HASHES[digest])
+        return self._key.sign(data, ec.ECDSA(HASHES[digest]))
 
-    def public(self) -> ec.EllipticCurvePublicKey:
+    def public(self) -> PublicKey:
         return self._key.public_key()
 
     def pkcs12(self, name: str, passphrase: bytes, certificate: Certificate | None, chain: list[Certificate]) -> bytes:
@@ -56,7 +58,7 @@ class FileKey:
         version, contents, _ = der.children(made)
         return der.make(made[0], version, contents)
 
-    def builder_key(self) -> ec.EllipticCurvePrivateKey:
+    def builder_key(self) -> PrivateKey:
         """The key itself, for what signs certificates and requests."""
         return self._key
 
@@ -72,6 +74,6 @@ def from_pkcs12(data: bytes, passphrase: bytes, path: Path) -> FileKey:
         key = pkcs12.load_pkcs12(data, passphrase).key
     except ValueError as error:
         raise SigningError(f"{path}: the passphrase does not open it, or it is not PKCS#12") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in ("secp256r1", "secp384r1"):
-        raise SigningError(f"{path}: its key is not ECDSA on P-256 or P-384")
+    if not isinstance(key, PrivateKey) or of_key(key.public_key()) is None:
+        raise SigningError(f"{path}: its key is not {KINDS}")
     return FileKey(key)

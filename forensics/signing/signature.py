@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from forensics.signing import certificates, cms
+from forensics.signing import certificates, cms, schemes
 from forensics.signing.chain import Chain, Purpose, validate
 from forensics.signing.identity import Identity
 from forensics.signing.reasons import Reason, invalid
@@ -82,10 +82,10 @@ def verify(
 
 def _part(data: bytes, identity: Identity, at: datetime) -> cms.Part:
     moment = at.astimezone(UTC).replace(microsecond=0)
-    curve = cms.curve_of(certificates.load(identity.certificate))
+    scheme = schemes.of(certificates.load(identity.certificate))
     digest = cms.digest_of(data, identity.certificate)
-    raw = identity.key.sign(cms.to_be_signed(identity.certificate, digest, moment), curve.digest)
-    part = cms.Part(identity.certificate, moment, digest, cms.lower(raw, curve))
+    raw = identity.key.sign(cms.to_be_signed(identity.certificate, digest, moment), scheme.digest)
+    part = cms.Part(identity.certificate, moment, digest, schemes.single(raw, scheme))
     cms.check(data, part)  # a token may hold another key than the certificate says
     return part
 

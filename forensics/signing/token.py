@@ -6,13 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from msgspec import Struct
 
 from forensics.errors import SigningError
 from forensics.signing.keys import Key
+from forensics.signing.schemes import KINDS, PublicKey, of_key
+
+# What PKCS #1 version 1.5 puts before a digest (RFC 8017, section 9.2, note 1): the token pads and signs, as every token can.
+_DIGEST_INFO = {
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+}
 
 
 class Token(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +31,7 @@ class Token(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenKey:
-    """A P-256 or P-384 key in a token; a session is opened for each use, and closed."""
+    """An ECDSA or RSA key in a token; a session is opened for each use, and closed."""
 
     def __init__(self, token: Token, pin: bytes) -> None:
         self._token = token
@@ -33,19 +40,23 @@ class TokenKey:
     def sign(self, data: bytes, digest: str) -> bytes:
         with self._session() as (session, pkcs11):
             key = self._find(session, pkcs11.ObjectClass.PRIVATE_KEY, pkcs11)
-            raw = key.sign(hashlib.new(digest, data).digest(), mechanism=pkcs11.Mechanism.ECDSA)
+            hashed = hashlib.new(digest, data).digest()
+            if key.key_type == pkcs11.KeyType.RSA:
+                return bytes(key.sign(_DIGEST_INFO[digest] + hashed, mechanism=pkcs11.Mechanism.RSA_PKCS))
+            raw = key.sign(hashed, mechanism=pkcs11.Mechanism.ECDSA)
         half = len(raw) // 2
         return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
-    def public(self) -> ec.EllipticCurvePublicKey:
+    def public(self) -> PublicKey:
         with self._session() as (session, pkcs11):
             found = self._find(session, pkcs11.ObjectClass.PUBLIC_KEY, pkcs11)
             from pkcs11.util.ec import encode_ec_public_key
+            from pkcs11.util.rsa import encode_rsa_public_key
 
-            der = encode_ec_public_key(found)
+            der = encode_rsa_public_key(found) if found.key_type == pkcs11.KeyType.RSA else encode_ec_public_key(found)
         key = load_der_public_key(der)
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise SigningError(f"token {self._token.label}: key {self._token.key} is not ECDSA")
+        if of_key(key) is None or not isinstance(key, PublicKey):
+            raise SigningError(f"token {self._token.label}: key {self._token.key} is not {KINDS}")
         return key
 
     @contextmanager
@@ -65,7 +76,7 @@ class TokenKey:
 
     def _find(self, session: Any, kind: Any, pkcs11: Any) -> Any:
         try:
-            return session.get_key(object_class=kind, key_type=pkcs11.KeyType.EC, label=self._token.key)
+            return session.get_key(object_class=kind, label=self._token.key)
         except (pkcs11.NoSuchKey, pkcs11.MultipleObjectsReturned) as error:
             raise SigningError(f"token {self._token.label}: not exactly one {kind.name} with the label {self._token.key!r}") from error
 
@@ -87,7 +98,7 @@ def request_by_token(subject: x509.Name, key: Key) -> bytes:
     request = csr.CertificationRequest(
         {
             "certification_request_info": info,
-            "signature_algorithm": {"algorithm": "sha256_ecdsa"},
+            "signature_algorithm": {"algorithm": "sha256_rsa" if isinstance(public, rsa.RSAPublicKey) else "sha256_ecdsa"},
             "signature": key.sign(info.dump(), "sha256"),
         }
     )

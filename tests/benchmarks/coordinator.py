@@ -25,7 +25,7 @@ import psutil
 import zstandard
 
 from forensics import index, segment
-from forensics.engine import alike, cluster, delivery, host, plan, reach, run, wire
+from forensics.engine import alike, cluster, delivery, host, plan, reach, tool, wire
 from forensics.engine.crew import Crew, Job
 from forensics.engine.setup import Limits, Setup
 from forensics.engine.task import OpenedInfo, Task
@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--worker", type=Path, nargs="+", default=())
     given = parser.parse_args()
     print(
-        f"forensics {run.tool_digest()[:12]}, Python {sys.version.split()[0]}, {os.cpu_count()} processors, {datetime.now(UTC):%Y-%m-%d}\n"
+        f"forensics {tool.tool_digest()[:12]}, Python {sys.version.split()[0]}, {os.cpu_count()} processors, {datetime.now(UTC):%Y-%m-%d}\n"
     )
     for image in given.worker or (None,):
         folder = Path(tempfile.mkdtemp(prefix="coordinator-", dir=given.folder))

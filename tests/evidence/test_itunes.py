@@ -21,6 +21,7 @@ from forensics import index
 from forensics.cli import cli
 from forensics.engine import run
 from forensics.engine.around import neighbour
+from forensics.engine.options import Options
 from forensics.errors import Corrupt
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.layers import open_exhibit
@@ -45,7 +46,7 @@ def messages(folder: Path) -> dict[tuple[str, str], bytes]:
 def examined(image: Path, folder: Path, passwords: Path) -> tuple[cases.Case, dict[str, Examined], list[Fault]]:
     case = cases.create(folder, CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(image), image_format="as found"), None)
-    options = run.Options(
+    options = Options(
         children=1,
         plugins=("itunes-backup", "features", "sqlite-recovered"),
         plugin_options={"itunes-backup": {"passwords_file": str(passwords)}},

@@ -15,6 +15,7 @@ from forensics import case as cases
 from forensics import index
 from forensics.engine import run
 from forensics.engine.measure import faults as measured_faults
+from forensics.engine.options import Options
 from forensics.errors import Corrupt, EvidenceError, Locked
 from forensics.evidence import limits
 from forensics.evidence.ewf import segment_number
@@ -178,7 +179,7 @@ def test_an_examination_names_such_a_file_and_examines_it_all_the_same(tmp_path:
     case = cases.create(tmp_path / "case", CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(path), image_format="as found"), None)
     with case.lock():
-        run.examine(case, case.exhibits(), run.Options(children=1, plugins=("features",)), lambda now: None)
+        run.examine(case, case.exhibits(), Options(children=1, plugins=("features",)), lambda now: None)
     with index.open_index(tmp_path / "case" / "index.db") as held:
         faults = [(Location.parse(fault.location).path, fault.kind) for fault in held.faults() if "l01" in fault.location]
         assert faults == [("/C/changed", "damaged")]

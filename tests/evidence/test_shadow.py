@@ -10,6 +10,8 @@ import zstandard
 from forensics import case as cases
 from forensics import index, segment
 from forensics.engine import plan, run, twins
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.engine.twins import live_location
 from forensics.errors import Corrupt
 from forensics.evidence import shadow, shadow_blocks
@@ -232,10 +234,10 @@ def test_files_with_twins_stand_in_units_of_their_own_that_are_known_as_such() -
     assert live_location("1:volume@512:ntfs:vss@2:ntfs:/vss@9;meta=3") == "1:volume@512:ntfs:/vss@9;meta=3"
 
 
-def examined(evidence: Path, folder: Path, children: int) -> tuple[run.Outcome, list[Examined], list[object]]:
+def examined(evidence: Path, folder: Path, children: int) -> tuple[Outcome, list[Examined], list[object]]:
     case = cases.create(folder, CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(evidence / "images/vss.E01"), image_format="EWF"), None)
-    options = run.Options(children=children, plugins=("features", "type-mismatch", "zip-archive"))
+    options = Options(children=children, plugins=("features", "type-mismatch", "zip-archive"))
     with case.lock():
         outcome = run.examine(case, case.exhibits(), options, lambda now: None)
     with index.open_index(case.index_path, outcome.run) as found:

@@ -39,7 +39,7 @@ from forensics.model import (
     RunInfo,
     StoredFinding,
 )
-from forensics.signing import cms
+from forensics.signing import cms, schemes
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PHONE = "+6281234567890"
@@ -62,7 +62,7 @@ class Officer:
     def _part(self, data: bytes, at: datetime) -> cms.Part:
         digest = cms.digest_of(data, self.certificate)
         signature = self._key.sign(cms.to_be_signed(self.certificate, digest, at), ec.ECDSA(hashes.SHA256()))
-        return cms.Part(self.certificate, at, digest, cms.lower(signature, cms.CURVES["secp256r1"]))
+        return cms.Part(self.certificate, at, digest, schemes.single(signature, schemes.CURVES["secp256r1"]))
 
     def sign(self, data: bytes, at: datetime) -> bytes:
         return cms.encode(cms.Signed((self._part(data, at),), (self.certificate,)))

@@ -23,6 +23,8 @@ from forensics import case as cases
 from forensics import index
 from forensics.carving import content as contents
 from forensics.engine import run
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
 from forensics.errors import LimitExceeded
 from forensics.evidence.space import Space
 from forensics.location import Location
@@ -357,11 +359,11 @@ def wiped(kind: str, image: Path, known: dict[str, bytes], *, small: bool = Fals
 @contextmanager
 def examined(
     image: Path, folder: Path, plugins: tuple[str, ...] | None, *, children: int = 2, space: Space = CARVE
-) -> Iterator[tuple[index.Index, run.Outcome, list[str]]]:
+) -> Iterator[tuple[index.Index, Outcome, list[str]]]:
     said: list[str] = []
     case = cases.create(folder, CaseInfo(case_id="T"))
     case.add_exhibit(Exhibit(exhibit_id="1", image=str(image), image_format="as found"), None)
-    options = run.Options(children=children, plugins=plugins, space=space)
+    options = Options(children=children, plugins=plugins, space=space)
     with case.lock():
         outcome = run.examine(case, case.exhibits(), options, lambda now: None, notice=said.append)
     with index.open_index(case.index_path) as found:

@@ -15,6 +15,7 @@ from forensics.case import Case, check, create, open_case
 from forensics.cli import cli
 from forensics.digest import identity
 from forensics.engine import run
+from forensics.engine.options import Options
 from forensics.errors import CustodyBroken, UsageError
 from forensics.model import CaseInfo, StoredFinding
 
@@ -174,7 +175,7 @@ def test_decisions_hold_for_the_same_records_of_another_run_and_are_counted_wher
         before = {record.id: record.finding.kind for record in found.records()}
     review.decide(case, before, status="confirmed", category="TRAVEL-HISTORY", by="A")
     with case.lock():
-        run.examine(case, case.exhibits(), run.Options(plugins=("photo-exif",)), lambda now: None)
+        run.examine(case, case.exhibits(), Options(plugins=("photo-exif",)), lambda now: None)
     said = review.state(case)
     with index.open_index(case.index_path) as found:
         now = {record.id for record in found.records()}

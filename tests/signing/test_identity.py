@@ -220,20 +220,30 @@ def test_an_unknown_serial_number_is_not_revoked(thailand, secret, now):
             authority.revoke(thailand.authority, secret, (serial,), at=now)
 
 
-@pytest.mark.skipif(not SOFTHSM or not shutil.which("softhsm2-util"), reason="needs Debian's softhsm2")
-def test_a_key_in_a_token_signs_and_never_leaves_it(thailand, tmp_path, secret, now, monkeypatch):
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    """A token with a key on a curve and an RSA key; the driver knows the folder that it saw first, so there is one for all."""
     pkcs11 = pytest.importorskip("pkcs11", reason="needs pip install 'forensics[token]'")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nobjectstore.backend = file\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
-    command = ["softhsm2-util", "--init-token", "--free", "--label", "card", "--pin", "123456", "--so-pin", "654321"]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ)
-    from pkcs11.util.ec import encode_named_curve_parameters
+    folder = tmp_path_factory.mktemp("card")
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+        command = ["softhsm2-util", "--init-token", "--free", "--label", "card", "--pin", "123456", "--so-pin", "654321"]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ)
+        from pkcs11.util.ec import encode_named_curve_parameters
 
-    with pkcs11.lib(SOFTHSM).get_token(token_label="card").open(rw=True, user_pin="123456") as session:
-        curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
-        session.create_domain_parameters(pkcs11.KeyType.EC, curve, local=True).generate_keypair(store=True, label="sign")
-    token = Token(SOFTHSM, "card", "sign")
+        with pkcs11.lib(SOFTHSM).get_token(token_label="card").open(rw=True, user_pin="123456") as session:
+            curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+            session.create_domain_parameters(pkcs11.KeyType.EC, curve, local=True).generate_keypair(store=True, label="P-256")
+            session.generate_keypair(pkcs11.KeyType.RSA, 3072, store=True, label="RSA")
+        yield SOFTHSM
+
+
+@pytest.mark.skipif(not SOFTHSM or not shutil.which("softhsm2-util"), reason="needs Debian's softhsm2")
+@pytest.mark.parametrize("kind", ["P-256", "RSA"])
+def test_a_key_in_a_token_signs_and_never_leaves_it(thailand, tmp_path, secret, now, card, kind):
+    token = Token(card, "card", kind)
     both = secret + b"\n123456"
     identity.new(tmp_path / "me", both, name="Dao", country="TH", organisation="", token=token)
     pair = authority.issue(thailand.authority, secret, (tmp_path / "me/request.pem").read_bytes(), at=now - timedelta(days=1))

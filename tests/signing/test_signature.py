@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from forensics.errors import SignatureInvalid
-from forensics.signing import Reason, cms, countersign, sign, verify
+from forensics.errors import SignatureInvalid, SigningError
+from forensics.exchange.standalone import der as standalone
+from forensics.exchange.standalone.refusal import Refused
+from forensics.signing import Reason, cms, countersign, schemes, sign, verify
 
 DATA = b"3b1f...  records/0c.json\r\n\x00\xff not text"
 P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # order of the group: SEC 2, 2.4.2
@@ -173,7 +175,7 @@ def low(signature: bytes) -> bytes:
         return cms.encode(
             cms.Signed(
                 tuple(
-                    cms.Part(part.certificate, part.signed_at, part.digest, cms.lower(part.signature, cms.CURVES["secp256r1"]))
+                    cms.Part(part.certificate, part.signed_at, part.digest, schemes.single(part.signature, schemes.CURVES["secp256r1"]))
                     for part in cms.decode(signature).parts
                 ),
                 cms.decode(signature).certificates,
@@ -217,6 +219,74 @@ def test_p384_signs_and_openssl_verifies(certs, openssl, tmp_path, now):
     made = sign(DATA, officer, at=now)
     assert openssl_verifies(openssl, tmp_path, DATA, made, tmp_path / "root.pem", now).returncode == 0
     assert verify(DATA, made, certs.trust(root), now=now)[0].name == "Chai"
+
+
+@pytest.fixture(scope="module")
+def rsa_officer(certs):
+    """A state whose tokens hold RSA keys: the root, the officer's key and certificate. They were valid on every day of this century."""
+    wide = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2100, 1, 1, tzinfo=UTC)}
+    root, root_key = certs.root(**wide)
+    key = certs.rsa_key(3072)
+    return root, key, certs.make("Chai", key, root, root_key, **wide)
+
+
+def test_rsa_signs_and_openssl_verifies(certs, rsa_officer, openssl, tmp_path, now):
+    root, key, certificate = rsa_officer
+    (tmp_path / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    made = sign(DATA, certs.identity(certificate, key), at=now)
+    assert openssl_verifies(openssl, tmp_path, DATA, made, tmp_path / "root.pem", now).returncode == 0
+    assert verify(DATA, made, certs.trust(root), now=now)[0].name == "Chai"
+
+
+def test_what_openssl_signs_with_rsa_is_accepted_as_it_is(certs, rsa_officer, openssl, tmp_path):
+    """RSA has one signature of this padding for a content, so nothing has to be made smaller."""
+    root, key, certificate = rsa_officer
+    made = openssl_signs(openssl, tmp_path, certificate, key, "-cades", "-nosmimecap", "-md", "sha256")
+    assert verify(DATA, made, certs.trust(root), now=datetime.now(UTC))[0].name == "Chai"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-md", "sha512"), ("-md", "sha256", "-keyopt", "rsa_padding_mode:pss"), ("-md", "sha256", "-keyid")],
+    ids=["other digest", "PSS", "by key identifier"],
+)
+def test_what_openssl_signs_with_rsa_in_another_form_is_refused(certs, rsa_officer, openssl, tmp_path, now, options):
+    root, root_key = certs.root()
+    key = rsa_officer[1]
+    named = [(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)]
+    made = openssl_signs(openssl, tmp_path, certs.make("Chai", key, root, root_key, extra=named), key, "-cades", "-nosmimecap", *options)
+    with pytest.raises(SignatureInvalid) as caught:
+        verify(DATA, made, certs.trust(root), now=now)
+    assert caught.value.reason in (Reason.STRUCTURE, Reason.CERTIFICATES)
+
+
+@pytest.mark.parametrize("reader", ["installed", "stand-alone"])
+def test_a_flip_of_any_byte_of_an_rsa_signature_is_refused(certs, rsa_officer, now, reader):
+    """The stand-alone program asks `openssl` whether it verifies; by itself it holds the file to its one form."""
+    root, key, certificate = rsa_officer
+    whole, trust = sign(DATA, certs.identity(certificate, key), at=now), certs.trust(root)
+
+    def refused(data: bytes) -> bool:
+        try:
+            if reader == "installed":
+                verify(DATA, data, trust, now=now)
+            else:
+                return not all(part.is_over(DATA) for part in standalone.read(data, "x.p7s"))
+        except (SignatureInvalid, Refused):
+            return True
+        return False
+
+    assert not refused(whole)
+    where = range(len(whole) if reader == "installed" else len(whole) - 384)  # bytes of the signature itself, which stands last
+    kept = [at for at in where if not refused(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])]
+    assert kept == []
+
+
+def test_a_short_rsa_key_signs_nothing(certs, now):
+    root, root_key = certs.root()
+    key = certs.rsa_key(2048)
+    with pytest.raises(SigningError, match="RSA of 3072 bits or more"):
+        sign(DATA, certs.identity(certs.make("Chai", key, root, root_key), key), at=now)
 
 
 def test_times_from_2050_are_written_as_generalized_time(certs, openssl, tmp_path, now):

@@ -23,32 +23,35 @@ _DIGEST = bytes.fromhex("06092a864886f70d010904")
 _TIME = bytes.fromhex("06092a864886f70d010905")
 _BINDING = bytes.fromhex("060b2a864886f70d010910022f")
 _COUNTRY, _COMMON_NAME = bytes.fromhex("0603550406"), bytes.fromhex("0603550403")
+_RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101")
+_SMALLEST_RSA = 3072  # bits
 _P256, _P384 = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06052b81040022")
 
 
-class _Curve(NamedTuple):
-    """A curve: name of the digest that goes with it, the OIDs of digest and signature algorithm, the order of its group (SEC 2)."""
+class _Scheme(NamedTuple):
+    """How a kind of key signs: name and OID of its digest, the content of the signature's AlgorithmIdentifier, a curve's order (SEC 2)."""
 
     digest: str
     digest_oid: bytes
-    algorithm_oid: bytes
-    order: int
+    algorithm: bytes
+    order: int = 0
 
 
 _CURVES = {
-    _P256: _Curve(
+    _P256: _Scheme(
         "sha256",
         bytes.fromhex("0609608648016503040201"),
         bytes.fromhex("06082a8648ce3d040302"),
         0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     ),
-    _P384: _Curve(
+    _P384: _Scheme(
         "sha384",
         bytes.fromhex("0609608648016503040202"),
         bytes.fromhex("06082a8648ce3d040303"),
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
 }
+_RSA = _Scheme("sha256", bytes.fromhex("0609608648016503040201"), _RSA_ENCRYPTION + b"\x05\x00")
 
 
 class Certificate(NamedTuple):
@@ -75,7 +78,7 @@ class Part(NamedTuple):
 
     def is_over(self, data: bytes) -> bool:
         """Whether the digest that was signed is that of `data`."""
-        return hashlib.new(_curve(self.certificate).digest, data).digest() == self.digest
+        return hashlib.new(_scheme(self.certificate).digest, data).digest() == self.digest
 
 
 def read(signature: bytes, name: str) -> tuple[Part, ...]:
@@ -115,7 +118,7 @@ def _read(signature: bytes) -> tuple[tuple[Part, ...], bytes]:
         raise ValueError(f"{len(infos)} signers, {len(held)} certificates")
     by_issuer = {each.issuer + each.serial: each for each in held}
     parts, again = zip(*(_signer(info, by_issuer) for info in infos))  # noqa: B905 - Python 3.9 has no `strict`
-    digests = sorted({_sequence(_curve(part.certificate).digest_oid) for part in parts})
+    digests = sorted({_sequence(_scheme(part.certificate).digest_oid) for part in parts})
     data = _sequence(
         b"\x02\x01\x01",
         _make(_SET, b"".join(digests)),
@@ -132,12 +135,9 @@ def _signer(info: bytes, by_issuer: dict[bytes, Certificate]) -> tuple[Part, byt
     found = by_issuer.get(fields[1][1])
     if found is None:
         raise Refused("certificates", "the certificate of a signer is not in the signature file")
-    curve = _curve(found)
+    scheme = _scheme(found)
     values = {_make(*each[0]): _children(each[1][1])[0] for each in (_children(content) for _, content in _children(fields[3][1]))}
     moment, digest = values.get(_TIME, (0, b"")), values.get(_DIGEST, (0, b""))
-    r, s = (int.from_bytes(content, "big", signed=True) for _, content in _children(_one(fields[5][1], _SEQUENCE)))
-    if not (0 < r < curve.order and 0 < s <= curve.order // 2):
-        raise ValueError("r or s is out of range, or s is the larger of its two values")
     names = _make(_SEQUENCE, _make(0xA4, found.issuer)) + found.serial
     binding = _sequence(_sequence(_sequence(_make(_OCTETS, hashlib.sha256(found.der).digest()), _make(_SEQUENCE, names))))
     attributes = (
@@ -149,19 +149,40 @@ def _signer(info: bytes, by_issuer: dict[bytes, Certificate]) -> tuple[Part, byt
     again = _sequence(
         b"\x02\x01\x01",
         _sequence(found.issuer, found.serial),
-        _sequence(curve.digest_oid),
+        _sequence(scheme.digest_oid),
         _make(0xA0, b"".join(sorted(attributes))),
-        _sequence(curve.algorithm_oid),
-        _make(_OCTETS, _sequence(_number(r), _number(s))),
+        _sequence(scheme.algorithm),
+        _make(_OCTETS, _single(fields[5][1], scheme, found)),
     )
     return Part(found, _time(*moment), digest[1]), again
 
 
-def _curve(held: Certificate) -> _Curve:
-    for oid, curve in _CURVES.items():
+def _single(signature: bytes, scheme: _Scheme, held: Certificate) -> bytes:
+    """The one value of a signature that is accepted. Raises ValueError."""
+    if not scheme.order:
+        modulus = _modulus(held)
+        if len(signature) != (modulus.bit_length() + 7) // 8 or int.from_bytes(signature, "big") >= modulus:
+            raise ValueError("the signature is not as long as the key, or not smaller than its modulus")
+        return signature
+    r, s = (int.from_bytes(content, "big", signed=True) for _, content in _children(_one(signature, _SEQUENCE)))
+    if not (0 < r < scheme.order and 0 < s <= scheme.order // 2):
+        raise ValueError("r or s is out of range, or s is the larger of its two values")
+    return _sequence(_number(r), _number(s))
+
+
+def _scheme(held: Certificate) -> _Scheme:
+    for oid, scheme in _CURVES.items():
         if oid in held.key[:40]:
-            return curve
-    raise ValueError("the signer's key is not ECDSA on P-256 or P-384")
+            return scheme
+    if _RSA_ENCRYPTION in held.key[:40] and _modulus(held).bit_length() >= _SMALLEST_RSA:
+        return _RSA
+    raise ValueError("the signer's key is not ECDSA on P-256 or P-384, or RSA of 3072 bits or more")
+
+
+def _modulus(held: Certificate) -> int:
+    """The modulus of an RSA key (RFC 8017, appendix A.1.1, in a BIT STRING: RFC 3279, section 2.3.1)."""
+    bits = _children(_one(held.key, _SEQUENCE))[1][1]
+    return int.from_bytes(_children(_one(bits[1:], _SEQUENCE))[0][1], "big")
 
 
 def _time(tag: int, content: bytes) -> str:
