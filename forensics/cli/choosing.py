@@ -49,7 +49,7 @@ class Chosen(Struct, frozen=True):
 def opened(folder: Path) -> Case:
     """The case in `folder`, its index in order. Raises CaseError."""
     case = open_case(folder)
-    index.ensure(case)
+    index.look(case)
     return case
 
 

@@ -27,7 +27,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 def _open(folder: Path) -> Case:
     case = open_case(folder)
-    index.ensure(case)
+    index.look(case)
     return case
 
 

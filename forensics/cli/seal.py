@@ -33,5 +33,5 @@ def seal(folder: Path, identity_folder: Path, passphrase_file: Path | None, as_j
 def opened_case(folder: Path) -> Case:
     """The case, with an index of all that its runs found. Raises CaseError."""
     case = open_case(folder)
-    index.ensure(case)
+    index.look(case)
     return case

@@ -1,4 +1,4 @@
-"""A child's side of an analyser: the case's records in, from the index opened read-only; findings out."""
+"""A child's side of an analyser: the records of its run in, from the index opened read-only; findings out."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,13 @@ from forensics.engine.workshop import Tool
 from forensics.model import Derived, Fault, Record, StoredFinding
 
 
-def analyse(tool: Tool, path: Path, keeper: Keeper) -> Iterator[Derived | Fault]:
-    """What one analyser finds in the records. What it found before it failed is kept."""
+def analyse(tool: Tool, path: Path, run: str, keeper: Keeper) -> Iterator[Derived | Fault]:
+    """What one analyser finds in the records of a run, and of no other, so that it finds the same whatever else the case holds.
+
+    What it found before it failed is kept.
+    """
     findings: list[StoredFinding] = []
-    with index.open_index(path) as records:
+    with index.open_index(path, run) as records:
 
         def ordered(*, kind: str | None = None, plugin: str | None = None) -> Iterator[Record]:
             return records.by_time(kind=kind, plugin=plugin)

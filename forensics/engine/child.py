@@ -136,7 +136,7 @@ class _Service:
             tools, _ = self._equip()
             index = Path(self._setup.index)
             self._status.publish(NO_ENTRY, READING, _size(index))
-            for line in analysis.analyse(tools[task.start], index, Keeper(self._folder / "attachments")):
+            for line in analysis.analyse(tools[task.start], index, task.run, Keeper(self._folder / "attachments")):
                 yield b"L", DONE.pack(0, 0, 0) + segment.encode(line)
         else:
             unit = plan.decode(bytes(task.unit)) if task.what == "examine" else None

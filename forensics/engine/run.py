@@ -348,7 +348,7 @@ class _Run:
 
     def _written(self) -> list[Path]:
         """The segments of the examination itself."""
-        index.start(self._case.index_path)
+        index.ensure(self._case)  # of earlier runs too: the report tells what is known of all exhibits
         return [path for path in self._segments.glob("*.jsonl.zst") if not path.name.startswith(("after-", "analysis-"))]
 
     def _complete(self) -> Outcome:
@@ -361,7 +361,7 @@ class _Run:
         self._phase = "analysing"
         jobs = [
             Job(
-                Task("analyse", start=number),
+                Task("analyse", start=number, run=info.run),
                 self._path(f"analysis-{number}"),
                 place=f"{escape(info.exhibits[0], separators=True)}:records:",
                 plugin=info.plugins[number].name,

@@ -59,6 +59,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
     `unit` is the encoded unit of ``examine``; `start` the entry to begin with, the number of an analyser, or 1 where a walk is done again;
     `skip` how many files inside that entry are done; `again` is set where a child died of the unit before. `sizes` are the bytes of the
     files of each exhibit's image, as they were when it was first opened. `before` is what an earlier run says of the unit.
+    `run` is the one whose records an analyser is given.
     """
 
     what: str
@@ -73,3 +74,4 @@ class Task(Struct, frozen=True, omit_defaults=True):
     sizes: dict[str, tuple[int, ...]] = {}
     wanted: Wanted | None = None
     before: Before | None = None
+    run: str = ""

@@ -13,6 +13,7 @@ from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
 from forensics.evidence.space import KIND
 from forensics.index.schema import INDEXES, LEVELS, SCHEMA, VERSION
+from forensics.index.trouble import is_damage, trouble
 from forensics.location import escape
 from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured, PluginInfo, Record, Result, RunInfo, StoredFinding
 
@@ -26,34 +27,55 @@ _INSERT = {
     "ids": "INSERT INTO ids VALUES (?, ?, ?, ?)",
     "words": "INSERT INTO words VALUES (?, ?, ?, ?)",
 }
+# Of each exhibit the latest run that is complete: runs are numbered as they begin, whenever the index came to hold them.
+_SHOW_THE_LATEST = """
+UPDATE parts SET current = run IS (
+    SELECT later.run FROM parts AS later JOIN runs ON runs.run = later.run
+    WHERE later.exhibit = parts.exhibit AND runs.digest IS NOT NULL ORDER BY length(later.run) DESC, later.run DESC LIMIT 1)
+"""
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _findings = msgspec.json.Decoder(tuple[StoredFinding, ...]).decode
 
 
 def start(path: Path) -> None:
-    """Make an empty index at `path` where there is none, or where another version wrote the one there is. Raises CaseError (disk full)."""
+    """Make an empty index at `path` where there is none, or in place of one that is damaged or of another version.
+
+    The case is locked by the caller. Raises CaseError (disk full, the index in use).
+    """
+    if is_current(path):
+        return
     if path.exists():
-        try:
-            with contextlib.closing(sqlite3.connect(path)) as found:
-                if found.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                    return
-        except sqlite3.DatabaseError:
-            pass  # damaged: it is derived, so it is made anew
         for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"), path.with_name(path.name + "-journal")):
             each.unlink(missing_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(path)) as made, made:
             made.executescript(SCHEMA)
             made.execute(f"PRAGMA user_version = {VERSION}")
-    except sqlite3.OperationalError as error:
-        raise CaseError(f"{path}: the index cannot be made ({error}); free some space and run the same command") from error
+    except sqlite3.DatabaseError as error:
+        raise trouble(path, error) from error
+
+
+def is_current(path: Path) -> bool:
+    """Whether there is an index of this version at `path`; what is no database is none. Raises CaseError (the index in use)."""
+    if not path.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as found:
+            return bool(found.execute("PRAGMA user_version").fetchone()[0] == VERSION)
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return False
+        raise trouble(path, error) from error
 
 
 def runs_in(path: Path) -> set[str]:
-    """The runs that the index at `path` holds."""
-    with contextlib.closing(sqlite3.connect(path)) as index:
-        return {run for (run,) in index.execute("SELECT run FROM runs")}
+    """The runs that the index at `path` holds whole. Raises CaseError (the index in use, damaged)."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as index:
+            return {run for (run,) in index.execute("SELECT run FROM runs WHERE digest IS NOT NULL")}
+    except sqlite3.DatabaseError as error:
+        raise trouble(path, error) from error
 
 
 def add_run(path: Path, run: RunInfo, segments: Iterable[Path]) -> None:
@@ -80,19 +102,21 @@ def _write(path: Path, run: RunInfo, segments: list[Path], *, anew: bool) -> Non
             _Builder(index, run).build(segments, anew=anew)
         with contextlib.closing(sqlite3.connect(path)) as index, index:
             index.executescript(INDEXES)
-    except sqlite3.OperationalError as error:
-        raise CaseError(
-            f"{path}: the index cannot be written ({error}); free some space and run `forensics case check` to rebuild it"
-        ) from error
+    except sqlite3.DatabaseError as error:
+        raise trouble(path, error) from error
 
 
 def conclude_run(path: Path, run: str) -> None:
-    """Work out the digest of a run that the index has whole. Raises CaseError (disk full)."""
+    """Work out the digest of a run that the index has whole, and let it be what is shown of its exhibits where none is later.
+
+    Raises CaseError (disk full).
+    """
     try:
         with contextlib.closing(sqlite3.connect(path)) as index, index:
             index.execute("UPDATE runs SET digest = ? WHERE run = ?", (_run_digest(index, run), run))
-    except sqlite3.OperationalError as error:
-        raise CaseError(f"{path}: the index cannot be written ({error}); free some space and run the same command") from error
+            index.execute(_SHOW_THE_LATEST)
+    except sqlite3.DatabaseError as error:
+        raise trouble(path, error) from error
 
 
 def _run_digest(index: sqlite3.Connection, run: str) -> str:
@@ -116,10 +140,11 @@ class _Builder:
             self._forget(run)
             self._index.execute("INSERT INTO runs VALUES (?, ?, NULL, 0)", (run, _encode(self._run)))
             for exhibit in self._run.exhibits:
-                self._index.execute("UPDATE parts SET current = 0 WHERE exhibit = ?", (exhibit,))
-                self._index.execute("INSERT INTO parts (run, exhibit, current) VALUES (?, ?, 1)", (run, exhibit))
+                self._index.execute("INSERT INTO parts (run, exhibit, current) VALUES (?, ?, 0)", (run, exhibit))
         for exhibit, part in self._index.execute("SELECT exhibit, part FROM parts WHERE run = ? ORDER BY part", (run,)):
             self._parts[escape(exhibit, separators=True)] = part
+        parts = ", ".join(map(str, self._parts.values())) or "-1"
+        self._source = f"SELECT location FROM records WHERE id = ? AND part IN ({parts})"  # noqa: S608 - numbers of ours
         self._index.execute("CREATE TEMP TABLE results (plugin TEXT, content TEXT, context TEXT, findings BLOB)")
         for path in segments:
             self._index.executemany(
@@ -246,7 +271,7 @@ class _Builder:
         info = self._plugins[plugin]
         first = finding.derived_from[:1]
         self._flush()
-        row = self._index.execute("SELECT location FROM records WHERE id = ?", first).fetchone() if first else None
+        row = self._index.execute(self._source, first).fetchone() if first else None
         location = row[0] if row else f"{self._run.exhibits[0]}:records:"
         record = Record(
             id="",
