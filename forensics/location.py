@@ -11,21 +11,25 @@ characters are ``\x0a`` or ``\u202e``, so that a location is one harmless line a
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from msgspec import Struct
 
 _SEPARATORS = {":", ";", "@"}
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
-_PLAIN = re.compile(r"[ !#-9<=>?A-\[\]-~]*")  # printable ASCII without " : ; @ and backslash
+# What may have to be escaped, without and with the separators: whatever is not printable ASCII, and the backslash.
+_SUSPECT = re.compile(r"[^ -\[\]-~]")
+_SUSPECT_OR_SEPARATOR = re.compile(r"[^ -9<-?A-\[\]-~]")
 
 
-def _escape_char(char: str, separators: bool) -> str:
+@lru_cache(maxsize=4096)  # characters of a script come again and again
+def _escape_char(char: str) -> str:
     code = ord(char)
     if char == "\\":
         return "\\\\"
     if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte
         return f"\\x{code - 0xDC00:02x}"
-    if (separators and char in _SEPARATORS) or code < 0x20 or code == 0x7F:
+    if char in _SEPARATORS or code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"
     if code >= 0x80 and unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
         return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
@@ -37,9 +41,7 @@ def escape(text: str, *, separators: bool = False) -> str:
 
     With `separators`, also the characters that structure a location (``:``, ``;``, ``@``).
     """
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(_escape_char(char, separators) for char in text)
+    return (_SUSPECT_OR_SEPARATOR if separators else _SUSPECT).sub(lambda found: _escape_char(found[0]), text)
 
 
 def unescape(text: str) -> str:

@@ -9,7 +9,12 @@ from forensics.index import open_index
 from forensics.model import ImageDamage, Segment
 from forensics.report.building import Index
 
-LARGE = ("files.csv", "timeline.csv")
+_LARGE: dict[str, Callable[[Path, Index], Listing]] = {
+    "findings.csv": lambda path, index: csv.findings(path, index.records()),
+    "files.csv": lambda path, index: csv.entries(path, index.entries()),
+    "timeline.csv": lambda path, index: csv.timeline(path, index.timeline()),
+}
+LARGE = tuple(_LARGE)  # the one that takes longest first
 
 
 def large_listing(name: str, index: Path, folder: Path) -> Listing:
@@ -18,8 +23,7 @@ def large_listing(name: str, index: Path, folder: Path) -> Listing:
     Raises CaseError, OSError.
     """
     with open_index(index) as opened:
-        path = folder / name
-        return csv.entries(path, opened.entries()) if name == "files.csv" else csv.timeline(path, opened.timeline())
+        return _LARGE[name](folder / name, opened)
 
 
 def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing, ...]] = tuple) -> tuple[Listing, ...]:
@@ -28,11 +32,11 @@ def write_listings(index: Index, folder: Path, large: Callable[[], tuple[Listing
     segments: Iterator[tuple[str, Segment]] = ((exhibit, part) for exhibit, image in images for part in image.segments)
     damage: Iterator[tuple[str, ImageDamage]] = ((exhibit, part) for exhibit, image in images for part in image.damage)
     makers: dict[str, Callable[[Path], Listing]] = {
-        "findings.csv": lambda path: csv.findings(path, index.records()),
+        "findings.csv": lambda path: _LARGE["findings.csv"](path, index),
         "findings.jsonl": lambda path: jsonl.write(path, index.records()),
-        "files.csv": lambda path: csv.entries(path, index.entries()),
+        "files.csv": lambda path: _LARGE["files.csv"](path, index),
         "files.jsonl": lambda path: listing.write(path, (line + b"\n" for line in index.entry_lines())),
-        "timeline.csv": lambda path: csv.timeline(path, index.timeline()),
+        "timeline.csv": lambda path: _LARGE["timeline.csv"](path, index),
         "coverage.csv": lambda path: csv.coverage(path, index.coverage()),
         "layers.csv": lambda path: csv.layers(path, index.layers()),
         "faults.csv": lambda path: csv.faults(path, index.faults()),
