@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from forensics.engine import content as contents
-from forensics.engine.guard import guarded
+from forensics.engine.guard import Failure, guarded
+from forensics.errors import EvidenceError, TimedOut
 from forensics.evidence.filesystem import FileSystem, Stream
 from forensics.evidence.openfile import SourceFile
 from forensics.location import Location
@@ -53,11 +54,16 @@ class _Held:
 
 
 def companion(member: Member, location: Location, folder: Path, suffix: str) -> tuple[Location, Stream] | None:
-    """The file whose name is the member's plus `suffix`, `None` where the container has none or it cannot be read."""
+    """The file whose name is the member's plus `suffix`, `None` where the container has none.
+
+    Raises EvidenceError where it cannot be read.
+    """
     below = folder / f"companion{suffix if re.fullmatch(r'[A-Za-z0-9-]+', suffix) else ''}"
     below.mkdir(exist_ok=True)
     for got in guarded(lambda: [_companion(member, suffix, below)]):
-        if isinstance(got, _Held):
+        if isinstance(got, Failure):
+            raise (TimedOut if got.limit else EvidenceError)(got.message)
+        if got is not None:
             return Location(location.exhibit, location.layers, f"{location.path}{suffix}"), got
     return None
 

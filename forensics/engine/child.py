@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +22,7 @@ import msgspec
 
 from forensics import segment
 from forensics.engine import analysis, extraction, measure, plan, sandbox
+from forensics.engine.guard import kind_of
 from forensics.engine.keep import Keeper
 from forensics.engine.mortal import end_with_parent
 from forensics.engine.setup import NO_ENTRY, PREPARING, READING, Setup, Status
@@ -29,8 +30,8 @@ from forensics.engine.setup import decode as decode_setup
 from forensics.engine.task import DONE, Described, OpenedInfo, Task, Wanted
 from forensics.engine.worker import Examiner
 from forensics.engine.workshop import Tool, Tools, equip
-from forensics.errors import EvidenceError, ForensicsError
-from forensics.evidence.layers import Opened, open_exhibit
+from forensics.errors import EvidenceError, ForensicsError, TimedOut
+from forensics.evidence.layers import FileSystem, Opened, open_exhibit
 from forensics.evidence.unallocated import stated
 from forensics.filetype import mime_of
 from forensics.model import Digests, Entry, Fault
@@ -167,7 +168,7 @@ class _Service:
             found = measure.faults(measured) if task.phase == "before" else ()
             yield b"L", DONE.pack(0, 0, 0) + b"".join([segment.encode(measured), *map(segment.encode, found)])
         elif task.what == "plan":
-            walk = self._signs(task.exhibit, self._exhibit(task.exhibit).file_systems[task.file_system].walk())
+            walk = self._walk(task.exhibit, self._exhibit(task.exhibit).file_systems[task.file_system])
             for item in plan.units(task.exhibit, task.file_system, walk, FEW if task.start else plan.WINDOW):
                 yield (b"L", DONE.pack(0, 0, 0) + segment.encode(item)) if isinstance(item, Fault) else (b"U", plan.encode(item))
 
@@ -183,11 +184,16 @@ class _Service:
         """A sign of life from where no file is in hand: from now on the limits count anew."""
         self._status.publish(NO_ENTRY, READING, _size(Path(self._setup.exhibits[exhibit])))
 
-    def _signs(self, exhibit: str, walk: Iterable[Entry | Fault]) -> Iterator[Entry | Fault]:
-        for number, item in enumerate(walk):
-            if number % SIGN == 0:
-                self._sign(exhibit)
-            yield item
+    def _walk(self, exhibit: str, system: FileSystem) -> Iterator[Entry | Fault]:
+        """The entries of a file system. What ends its walk is its last fault, so that all that came before it is planned."""
+        try:
+            for number, item in enumerate(system.walk()):
+                if number % SIGN == 0:
+                    self._sign(exhibit)
+                yield item
+        except EvidenceError as error:
+            message = f"could not be walked to its end: {error}"
+            yield Fault(location=system.info.location, kind=kind_of(error), message=message, limit=isinstance(error, TimedOut))
 
     def _still_there(self, exhibit: str, task: Task) -> None:
         """Raise Gone where a file of the image is missing, or has another size than when it was first opened."""

@@ -11,18 +11,26 @@ import msgspec
 from forensics import segment
 from forensics.digest import sha256_file
 from forensics.engine import plan
+from forensics.engine.keep import settle
 from forensics.engine.setup import IDLE, NO_ENTRY, Limits, Setup
 from forensics.engine.supervisor import LOOK, Child
 from forensics.engine.task import DONE, Death, Task
 from forensics.errors import EngineError, EvidenceError
 from forensics.location import escape
-from forensics.model import Entry, Examined, Fault
+from forensics.model import Entry, Examined, Fault, FaultKind
 
 DEATHS = 4  # more than two for each child: deaths in a row outside any file, with nothing done in between, before the run is given up
 OUTPUT = 16 << 20  # bytes of what plugins print that are kept while the run lasts
 NOT_REACHED = "the process that was to read it ended before"
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _FAULT = b'"type":"fault"'
+_KINDS: dict[str, FaultKind] = {
+    "Unsupported": "unsupported",
+    "Corrupt": "corrupt",
+    "Locked": "locked",
+    "LimitExceeded": "limit",
+    "TimedOut": "limit",
+}
 
 
 class Refused(EvidenceError):
@@ -127,11 +135,14 @@ class Job:
             self._lines.write(segment.encode(Examined(entry=entry, outcome="failed", reason=NOT_REACHED)))
 
     def refuse(self, kind: str, message: str) -> None:
-        """The child said that the exhibit cannot be opened or read: a fault of the exhibit, not the end of the run."""
+        """The child said that the exhibit cannot be opened, read or walked: a fault of the exhibit, not the end of the run.
+
+        What came before it is kept: of a walk, the units that were written down.
+        """
         self.failure = message
-        names = {"Unsupported": "unsupported", "Corrupt": "corrupt", "Locked": "locked", "LimitExceeded": "limit"}
         if self._lines:
-            fault = msgspec.convert({"type": "fault", "location": self.place, "kind": names.get(kind, "error"), "message": message}, Fault)
+            said = f"a file system could not be walked to its end: {message}" if self.task.what == "plan" else message
+            fault = Fault(location=self.place, kind=_KINDS.get(kind, "error"), message=said, limit=kind == "TimedOut")
             self._lines.write(segment.encode(fault))
 
 
@@ -216,7 +227,7 @@ class Crew:
         letter, body = frame[:1], frame[1:]
         if letter == b"X":
             kind, _, message = body.decode("utf-8", "replace").partition("\n")
-            if job.task.what not in ("open", "measure") or kind in ("OSError", "Gone"):
+            if job.task.what not in ("open", "measure", "plan") or kind in ("OSError", "Gone"):
                 raise Refused(message)
             job.refuse(kind, message)
         if letter in (b"D", b"X"):
@@ -277,13 +288,12 @@ class Crew:
             pass
 
     def _collect(self, child: Child) -> None:
-        """Move the attachments that a child made to where they are kept, under their digests."""
+        """Move the attachments that a child made to where they are kept, under their digests, before a segment names them."""
         folder = Path(self._setup.spool) / f"child-{child.number}" / "attachments"
-        if not folder.is_dir():
-            return
-        for path in folder.iterdir():
-            if not _DIGEST.match(path.name) or path.is_symlink() or not path.is_file() or sha256_file(path) != path.name:
-                continue  # not the engine's own writing
-            target = self._extracted / path.name[:2]
-            target.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target / path.name)
+        if folder.is_dir():
+            settle(((path, path.name) for path in list(folder.iterdir()) if _is_attachment(path)), self._extracted)
+
+
+def _is_attachment(path: Path) -> bool:
+    """Whether a file is what its name says, and so the engine's own writing."""
+    return _DIGEST.match(path.name) is not None and not path.is_symlink() and path.is_file() and sha256_file(path) == path.name

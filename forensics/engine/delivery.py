@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import zstandard
 
 from forensics.digest import sha256
 from forensics.engine.crew import Job
+from forensics.engine.keep import settle
 from forensics.engine.task import DONE
 from forensics.engine.wire import Answer
 from forensics.errors import EngineError
@@ -20,8 +22,7 @@ def accept(job: Job, answer: Answer, extracted: Path, spool: Path) -> tuple[int,
 
     Raises EngineError where the lines are not those whose digest the worker gave, OSError (disk full).
     """
-    for digest, content in answer.attachments.items():
-        store(content, digest, extracted, spool)
+    settle(_written(answer.attachments, extracted, spool), extracted)
     total = hashlib.sha256()
     done = DONE.pack(answer.entries, 0, 0)
     try:
@@ -40,16 +41,21 @@ def accept(job: Job, answer: Answer, extracted: Path, spool: Path) -> tuple[int,
 
 
 def store(content: bytes, digest: str, extracted: Path, spool: Path) -> None:
-    """Put an attachment under its digest, whole or not at all: written in the case's `spool`, then renamed.
+    """Put an attachment under its digest, whole or not at all: written in the case's `spool`, made durable, then renamed.
 
     Raises EngineError where it has another digest, OSError (disk full).
     """
-    if sha256(content) != digest:
-        raise EngineError(f"an attachment came back with other content than its digest {digest} says; the same command goes on from there")
-    target = extracted / digest[:2] / digest
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = spool / f"{digest}-{os.urandom(8).hex()}"
-    temporary.write_bytes(content)
-    os.replace(temporary, target)
+    settle(_written({digest: content}, extracted, spool), extracted)
+
+
+def _written(attachments: Mapping[str, bytes], extracted: Path, spool: Path) -> Iterator[tuple[Path, str]]:
+    """The attachments that are not kept yet, each in a file of its own in `spool`."""
+    for digest, content in attachments.items():
+        if sha256(content) != digest:
+            raise EngineError(
+                f"an attachment came back with other content than its digest {digest} says; the same command goes on from there"
+            )
+        if not (extracted / digest[:2] / digest).exists():
+            temporary = spool / f"{digest}-{os.urandom(8).hex()}"
+            temporary.write_bytes(content)
+            yield temporary, digest

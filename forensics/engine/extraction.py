@@ -63,14 +63,17 @@ def extract(opened: Opened, tools: tuple[Tool, ...], wanted: Wanted, folder: Pat
 
 
 def _beside(system: FileSystem, location: Location, folder: Path) -> dict[str, File]:
-    """What follows a piece of unallocated space without a break: a file that was carved may end there."""
-    found = system.sibling(location, CONTINUED)
-    if found is None or not isinstance(system, UnallocatedSpace):
-        return {}
+    """What follows a piece of unallocated space without a break: a file that was carved may end there. Nothing where it cannot be read."""
     below = folder / "continued"
     below.mkdir(exist_ok=True)
-    stream = system.open(found)
-    digests, head, content = contents.read(stream, stream.size, (), below, keep=True)
+    try:
+        found = system.sibling(location, CONTINUED)
+        if found is None or not isinstance(system, UnallocatedSpace):
+            return {}
+        stream = system.open(found)
+        digests, head, content = contents.read(stream, stream.size, (), below, keep=True)
+    except EvidenceError:  # the file was examined without it too, and the digest tells whether the content is the same
+        return {}
     return {CONTINUED: File(location=found, size=stream.size, mime=mime_of(head), sha256=digests.sha256, content=content)}
 
 

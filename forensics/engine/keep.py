@@ -1,6 +1,7 @@
-"""A finding made fit to keep: checked, its time as text, its attachments in files under their digests."""
+"""A finding made fit to keep: checked, its time as text, its attachments in files under their digests, and those made durable."""
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from forensics.digest import sha256
 from forensics.engine.guard import Failure
 from forensics.errors import LimitExceeded
 from forensics.model import Attachment, AttachmentRef, Finding, StoredFinding
+from forensics.segment import sync_folder
 
 FINDINGS = 100_000  # of one plugin in one file
 SUMMARY = 2_000  # characters
@@ -67,6 +69,25 @@ class Keeper:
             temporary.write_bytes(attachment.content)
             os.rename(temporary, path)
         return AttachmentRef(attachment.name, attachment.mime, digest, len(attachment.content))
+
+
+def settle(files: Iterable[tuple[Path, str]], extracted: Path) -> None:
+    """Move files to where they are kept under their digests; when this returns, they are there after a loss of power too.
+
+    `files` gives each with its SHA-256, in the file system of `extracted`. Raises OSError.
+    """
+    changed: set[Path] = set()
+    for path, digest in files:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+        folder = extracted / digest[:2]
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            changed.add(extracted)
+        os.replace(path, folder / digest)
+        changed.add(folder)
+    for folder in changed:
+        sync_folder(folder)
 
 
 def keep(keeper: Keeper, step: object, findings: list[StoredFinding]) -> Failure | None:

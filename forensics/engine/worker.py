@@ -12,7 +12,7 @@ from forensics.engine import before as earlier
 from forensics.engine import content as contents
 from forensics.engine import unpack
 from forensics.engine.around import neighbour
-from forensics.engine.guard import Failure, guarded, kind_of
+from forensics.engine.guard import MESSAGE, Failure, guarded, kind_of
 from forensics.engine.item import Item
 from forensics.engine.keep import Keeper, keep
 from forensics.engine.plan import Unit
@@ -20,7 +20,7 @@ from forensics.engine.scope import outside, outside_kinds
 from forensics.engine.setup import READING, Status, place
 from forensics.engine.task import Before, Death
 from forensics.engine.workshop import SPACE, Tool, Tools, offered_as
-from forensics.errors import EvidenceError
+from forensics.errors import EvidenceError, TimedOut
 from forensics.evidence import limits
 from forensics.evidence.layers import FileSystem, Stream
 from forensics.filetype import UNKNOWN, mime_of
@@ -29,6 +29,7 @@ from forensics.model import Digests, Entry, Examined, Fault, Outcome, PluginOutc
 from forensics.plugin import File, Member, Neighbour
 
 REMEMBERED = 100_000  # distinct contents whose outcomes a child keeps
+UNREADABLE = "unreadable"  # in place of the SHA-256 of a companion that is there
 _NO_CONTENT = ("directory", "link", "other")
 _Lines = Iterator[Examined | Result | Fault]
 
@@ -236,7 +237,8 @@ class Examiner:
             own.append(Fault(location=entry.location, kind="died", plugin=plugin.name, message=death.message, limit=death.limit))
             return say("failed", "it ended the process that it ran in")
         self._status.publish(item.place, tool.number, entry.size)
-        context, companions = self._context(tool, item)
+        context, companions, unread = self._context(tool, item)
+        own += unread
 
         def around(path: str) -> Neighbour | None:
             found = item.around(path)
@@ -280,13 +282,17 @@ class Examiner:
             found = self._types[item.digests.sha256] = mime_of(item.head)
         return found
 
-    def _context(self, tool: Tool, item: Item) -> tuple[str | None, dict[str, File]]:
-        """The digest of what beside the content the plugin declared to depend on, and the companions themselves."""
+    def _context(self, tool: Tool, item: Item) -> tuple[str | None, dict[str, File], list[Fault]]:
+        """The digest of what beside the content the plugin declared to depend on, the companions, and the faults of those it goes without.
+
+        A companion that is there and cannot be read is another thing than none: the digest says so, and a fault of the file names it.
+        """
         needs = tool.plugin.needs
         if needs == ("content",):
-            return None, {}
+            return None, {}, []
         declared: dict[str, object] = {}
         companions: dict[str, File] = {}
+        faults: list[Fault] = []
         if "location" in needs:
             declared["location"] = [item.entry.location, item.entry.state]
         elif "name" in needs:
@@ -294,18 +300,23 @@ class Examiner:
         if "times" in needs:
             declared["times"] = item.entry.times
         for suffix in tool.plugin.companions if "companions" in needs else ():
-            beside = item.beside(suffix)
-            if beside is None:
-                continue
-            location, stream = beside
             folder = self._folder / f"companion-{len(companions)}"
             folder.mkdir(exist_ok=True)
-            digests, head, content = contents.read(stream, stream.size, (), folder, keep=True)
+            try:
+                beside = item.beside(suffix)
+                if beside is None:
+                    continue
+                location, stream = beside
+                digests, head, content = contents.read(stream, stream.size, (), folder, keep=True)
+            except EvidenceError as error:
+                declared[suffix] = UNREADABLE
+                faults.append(_without(tool, item, suffix, error))
+                continue
             declared[suffix] = digests.sha256
             companions[suffix] = File(
                 location=location, size=stream.size, mime=mime_of(head), sha256=digests.sha256, content=content, needs=needs
             )
-        return identity(declared), companions
+        return identity(declared), companions, faults
 
     def _run(
         self, tool: Tool, file: File, item: Item, expansion: unpack.Expansion
@@ -361,6 +372,18 @@ class Examiner:
             yield from self._examined(item, expansion)
         elif not expansion.done:
             yield Examined(entry=item.entry, outcome="skipped", reason=reason)
+
+
+def _without(tool: Tool, item: Item, suffix: str, error: EvidenceError) -> Fault:
+    """That a plugin did not see what lies beside the file. It stands at the file, so that it is kept and said again with its outcome."""
+    name = printable(f"{item.location.name}{suffix}")
+    return Fault(
+        location=item.entry.location,
+        kind=kind_of(error),
+        plugin=tool.plugin.name,
+        message=f"its companion {name} is there and could not be read, so it was examined without: {error}"[:MESSAGE],
+        limit=isinstance(error, TimedOut),
+    )
 
 
 def _verdict(failure: Failure | None, findings: list[StoredFinding], members: int) -> Verdict:
