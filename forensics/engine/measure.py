@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 
+from forensics.engine.ordered import ordered
 from forensics.errors import EvidenceError
 from forensics.evidence.image import measure as measure_image
 from forensics.evidence.layers import Opened
@@ -36,26 +37,31 @@ def faults(measured: Measured) -> Iterator[Fault]:
 
 def _folder(opened: Opened, progress: Callable[[int], None]) -> ImageDigest:
     """A folder's digest: SHA-256 over ``SHA256  PATH`` lines in order of path; what cannot be read stands in it as such."""
-    lines: list[str] = []
     total = 0
     damage: list[ImageDamage] = []
-    for file_system in opened.file_systems:
-        for entry in file_system.walk():
-            if isinstance(entry, Fault) or entry.kind != "file":
-                continue
-            location = Location.parse(entry.location)
-            digest = hashlib.sha256()
-            try:
-                stream = file_system.open(location)
-                for offset in range(0, stream.size, _STEP):
-                    piece = stream.read(offset, _STEP)
-                    digest.update(piece)
-                    progress(len(piece))
-            except EvidenceError as error:
-                damage.append(ImageDamage(0, 0, str(error)))
-                lines.append(f"{'unreadable':64}  {location.inner}\n")
-                continue
-            total += stream.size
-            lines.append(f"{digest.hexdigest()}  {location.inner}\n")
-    listing = "".join(sorted(lines, key=lambda line: line[66:])).encode()
-    return ImageDigest(format=opened.layers[0].kind, size=total, sha256=hashlib.sha256(listing).hexdigest(), damage=tuple(damage))
+
+    def lines() -> Iterator[bytes]:
+        nonlocal total
+        for file_system in opened.file_systems:
+            for entry in file_system.walk():
+                if isinstance(entry, Fault) or entry.kind != "file":
+                    continue
+                location = Location.parse(entry.location)
+                digest = hashlib.sha256()
+                try:
+                    stream = file_system.open(location)
+                    for offset in range(0, stream.size, _STEP):
+                        piece = stream.read(offset, _STEP)
+                        digest.update(piece)
+                        progress(len(piece))
+                except EvidenceError as error:
+                    damage.append(ImageDamage(0, 0, str(error)))
+                    yield f"{'unreadable':64}  {location.inner}\n".encode()
+                    continue
+                total += stream.size
+                yield f"{digest.hexdigest()}  {location.inner}\n".encode()
+
+    listing = hashlib.sha256()
+    for line in ordered(lines(), lambda line: line[66:]):
+        listing.update(line)
+    return ImageDigest(format=opened.layers[0].kind, size=total, sha256=listing.hexdigest(), damage=tuple(damage))
