@@ -9,6 +9,7 @@ import click
 
 from forensics import __version__
 from forensics.errors import ForensicsError, UsageError
+from forensics.location import escape
 
 # Each command, the module that it is in, and its name there.
 COMMANDS = {
@@ -73,15 +74,23 @@ def cli() -> None:
     """Take a device image to a hashed, chain-of-custody report."""
 
 
+def harmless(message: object) -> str:
+    r"""A message as a terminal may show it: names out of evidence may hold sequences that rewrite what stands there.
+
+    Its lines stay lines, and a backslash one backslash: locations in it are escaped already.
+    """
+    return "\n".join("\\".join(map(escape, line.split("\\"))) for line in str(message).split("\n"))
+
+
 def main() -> None:
     """Run the command line; every refusal is one sentence."""
     try:
         code = cli.main(standalone_mode=False)
     except UsageError as error:
-        click.echo(f"forensics: {error}", err=True)
+        click.echo(f"forensics: {harmless(error)}", err=True)
         sys.exit(2)
     except ForensicsError as error:
-        click.echo(f"forensics: {error}", err=True)
+        click.echo(f"forensics: {harmless(error)}", err=True)
         sys.exit(1)
     except click.Abort:
         click.echo("forensics: interrupted; what was done is kept, the same command goes on from there", err=True)
@@ -93,6 +102,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        click.echo(f"forensics: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        click.echo(f"forensics: {harmless(error.filename or 'the system')}: {harmless(error.strerror or error)}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

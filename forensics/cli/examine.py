@@ -1,5 +1,6 @@
 """`process`, `examine` and `report`: the main job, at once and in its steps."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,12 @@ def _code(outcome: Outcome) -> int:
 _ITS_OWN = ("serial", "seal_no", "stated_sha256")  # fields of which no two exhibits have the same
 
 
+def _inside(folder: Path, image: Path) -> bool:
+    """Whether a folder lies inside an exhibit: as both are written, or where links lead."""
+    written, exhibit = Path(os.path.abspath(folder)), Path(os.path.abspath(image))  # noqa: PTH100 - lexical, as the case holds them
+    return written.is_relative_to(exhibit) or folder.resolve().is_relative_to(image.resolve())
+
+
 @click.command(cls=fields.Grouped)
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @case_option
@@ -141,7 +148,7 @@ def process(
     are empty are asked for, once.
     """
     for image in images:
-        if folder.absolute().is_relative_to(image.absolute()):
+        if _inside(folder, image):
             raise UsageError(f"the case folder {folder} would lie inside the exhibit {image}; name another with --case")
     asking = interview.possible(no_input, as_json)
     values = fields.taken(given, "exhibit")
@@ -158,7 +165,7 @@ def process(
         held = {exhibit.image: exhibit for exhibit in case.exhibits()}
         chosen = []
         for image in images:
-            if found := held.get(str(image.absolute())):
+            if found := held.get(os.path.abspath(image)):  # noqa: PTH100 - as the case holds it
                 chosen.append(interview.correct(case, found, values, "as given to `process`", by))
             else:
                 new = Exhibit(exhibit_id="", image=str(image), image_format="as found", **values)
