@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from forensics import case as cases
-from forensics import index
+from forensics import index, report
 from forensics.case import Case
+from forensics.cli import cli
 from forensics.engine import run
 from forensics.engine.options import Options
 from forensics.errors import CaseError, CaseLocked
@@ -158,3 +160,22 @@ def test_who_only_reads_does_not_build_while_another_is_at_work(case: Case) -> N
     with case.lock(), pytest.raises(CaseLocked):
         index.look(case)
     assert not case.index_path.exists()
+
+
+def test_a_report_that_cannot_be_written_leaves_none_behind(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in a folder of another name until it is whole; what a killed process left is removed by the next report."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    left = case.reports / ".20260101T000000Z.part"
+    left.mkdir()
+    (left / "findings.csv").write_text("cut")
+    command = ["report", "--case", str(case.folder), "--template", "summary.md"]
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write", full)
+        assert isinstance(CliRunner().invoke(cli, command).exception, OSError)
+    assert not [each for each in case.reports.iterdir() if not each.name.startswith(".")]
+    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    (made_now,) = case.reports.iterdir()
+    assert (made_now / "summary.md").is_file()

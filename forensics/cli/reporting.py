@@ -1,5 +1,6 @@
 """The report of a case, written: its listings and pages, the custody event that vouches for them, and where they are."""
 
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -16,6 +17,7 @@ from forensics.digest import sha256_file
 from forensics.engine.mortal import end_with_parent
 from forensics.model import AttachmentRef
 from forensics.report.template import PDF, SHIPPED, chosen
+from forensics.segment import sync_folder
 
 SIDE_BY_SIDE = 10_000  # entries above which the largest listings are written by processes of their own
 
@@ -32,12 +34,10 @@ def write(case: Case, wanted: Wanted, by: str | None, as_json: bool) -> None:
     Raises CaseError, UsageError, EngineError, SigningError, OSError.
     """
     at = datetime.now(UTC)
-    stamp = at.strftime("%Y%m%dT%H%M%SZ")
-    folder = case.reports / stamp
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = case.reports / f"{stamp}-{number}"
+    final = _free(case.reports, at.strftime("%Y%m%dT%H%M%SZ"))
+    for left in case.reports.glob(".*.part"):  # of a report that was interrupted
+        shutil.rmtree(left)
+    folder = final.with_name(f".{final.name}.part")
     folder.mkdir(parents=True)
 
     def attachment(reference: AttachmentRef) -> bytes | None:
@@ -67,6 +67,9 @@ def write(case: Case, wanted: Wanted, by: str | None, as_json: bool) -> None:
             more["signature"] = report.Signature(wanted.signer, at)
         report.write(document, found, folder, **more)
     digests = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    folder.rename(final)  # whole or not at all
+    folder = final
+    sync_folder(final.parent)
     custody.append(case.folder, "reported", object=folder.name, body={"report": folder.name, "files": digests}, by=by, at=at)
     if wanted.signer:
         custody.checkpoint(case.folder, "report", wanted.signer, at=datetime.now(UTC), stamping=wanted.signer.stamping)
@@ -75,3 +78,12 @@ def write(case: Case, wanted: Wanted, by: str | None, as_json: bool) -> None:
         say({"report": {"folder": str(folder), "files": digests}})
     else:
         click.echo(f"report: {page}")
+
+
+def _free(folder: Path, stamp: str) -> Path:
+    """The folder of a new report: named after its time, numbered where two are of one second."""
+    found, number = folder / stamp, 1
+    while found.exists():
+        number += 1
+        found = folder / f"{stamp}-{number}"
+    return found
