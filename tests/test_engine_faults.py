@@ -21,7 +21,7 @@ from forensics import index, segment
 from forensics.engine import crew, landlock, plan, run
 from forensics.engine.options import Options
 from forensics.engine.outcome import Outcome
-from forensics.engine.setup import IDLE, NO_ENTRY, READING, Limits
+from forensics.engine.setup import IDLE, NO_ENTRY, READING, Limits, Setup
 from forensics.engine.task import Task
 from forensics.errors import EngineError
 from forensics.location import Location
@@ -320,6 +320,27 @@ def test_entries_walked_before_the_reader_segfaults_are_examined(tmp_path: Path)
     assert not found.outcome.limited
 
 
+def test_a_walk_that_fails_is_a_fault_and_what_came_before_it_is_examined(tmp_path: Path) -> None:
+    (tmp_path / "exhibit").mkdir()
+    for number in range(100):
+        (tmp_path / "exhibit" / f"{number:03d}.txt").write_text(f"{number}@example.org")
+    replaced = (
+        "import forensics.evidence.folder as folder\nfrom forensics.errors import Corrupt\nwalk = folder.FolderSystem.walk\n"
+        "def cut(self):\n    for number, item in enumerate(walk(self)):\n"
+        "        if number == 90:\n            raise Corrupt('block 7 holds no directory')\n        yield item\n"
+        "folder.FolderSystem.walk = cut\n"
+    )
+    write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
+    found = found_in(tmp_path / "case", examine(tmp_path / "case", [tmp_path / "exhibit"], tmp_path / "plugins", children=1))
+    assert {Location.parse(place).path for place in found.entries} == {f"/{number:03d}.txt" for number in range(90)}
+    assert {(fault.location, fault.kind, fault.message) for fault in found.faults} == {
+        ("1:folder:", "corrupt", "could not be walked to its end: block 7 holds no directory"),
+        ("1:", "corrupt", "block 7 holds no directory"),  # measured before and after
+    }
+    assert found.outcome.faults == 3
+    assert not found.outcome.limited
+
+
 def test_a_walk_that_never_ends_is_ended_by_a_limit(tmp_path: Path) -> None:
     (tmp_path / "exhibit").mkdir()
     replaced = (
@@ -429,3 +450,47 @@ def test_processes_that_die_again_and_again_outside_any_file_end_the_run(tmp_pat
     write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
     with pytest.raises(EngineError, match=r"7 processes in a row ended before they read a file \(killed by SIGSEGV\)"):
         examine(tmp_path / "case", [tmp_path / "exhibit"], tmp_path / "plugins", children=1)
+
+
+class Answering:
+    """A child that gives these frames."""
+
+    number = 0
+
+    def __init__(self, *frames: bytes) -> None:
+        self._frames = list(frames)
+
+    def receive(self) -> bytes:
+        return self._frames.pop(0)
+
+
+def answered(job: crew.Job, folder: Path, *frames: bytes) -> bool:
+    """Whether the child is idle after its last frame."""
+    (folder / "spool").mkdir()
+    held = crew.Crew(
+        Setup(exhibits={}, plugin_folders=(), plugins=(), options={}, spool=str(folder / "spool"), output=""), LIMITS, 1, folder
+    )
+    child = Answering(*frames)
+    held._jobs[child] = job  # type: ignore[index]
+    return [held._frame(child, lambda *more: None) for _ in frames][-1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "limit"), [("Corrupt", "corrupt", False), ("EvidenceError", "error", False), ("TimedOut", "limit", True)]
+)
+def test_a_plan_that_is_refused_is_a_fault_and_its_units_are_kept(kind: str, stored: str, limit: bool, tmp_path: Path) -> None:
+    job = crew.Job(Task("plan", "1"), tmp_path / "walk", tmp_path / "units", place="1:")
+    assert answered(job, tmp_path, b"U" + unit("a"), b"X" + f"{kind}\n1: does not open".encode())
+    [fault] = lines(tmp_path / "walk")
+    message = "a file system could not be walked to its end: 1: does not open"
+    assert fault == Fault(location="1:", kind=stored, message=message, limit=limit)  # type: ignore[arg-type]
+    assert list(segment.raw_lines(tmp_path / "units")) == [unit("a")]
+
+
+@pytest.mark.parametrize("kind", ["Gone", "OSError"])
+def test_a_plan_whose_image_is_gone_or_whose_disk_is_full_ends_the_run_and_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    job = crew.Job(Task("plan", "1"), tmp_path / "walk", tmp_path / "units", place="1:")
+    with pytest.raises(crew.Refused, match="the image is gone"):
+        answered(job, tmp_path, b"U" + unit("a"), b"X" + f"{kind}\nthe image is gone".encode())
+    job.abandon()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["spool"]
