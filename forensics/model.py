@@ -19,6 +19,7 @@ EntryKind = Literal["file", "directory", "link", "virtual", "other"]
 Level = Literal["info", "notable", "alert"]
 FaultKind = Literal["unsupported", "corrupt", "locked", "limit", "error", "died", "damaged", "changed", "invalid-plugin"]
 Outcome = Literal["read", "skipped", "failed", "not-run"]
+Remark = Literal["not-examined", "analysed", "analysis-failed", "analysis-not-run"]
 
 
 class Times(Struct, frozen=True, omit_defaults=True):
@@ -240,7 +241,11 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Coverage(Struct, frozen=True, kw_only=True):
-    """How far one plugin got on one exhibit: entries offered to it, read, skipped, failed, not run; `reasons` counts the last three's."""
+    """How far one plugin got on one exhibit: entries offered to it, read, skipped, failed, not run; `reasons` counts the last three's.
+
+    `remark` says why nothing was offered: the exhibit could not be opened, or the plugin is an analyser, which takes the records of the
+    whole run once instead of files, and what became of that. Where it is ``None``, no file fitted the plugin's selection.
+    """
 
     exhibit: str
     plugin: str
@@ -251,6 +256,7 @@ class Coverage(Struct, frozen=True, kw_only=True):
     not_run: int
     findings: int
     reasons: dict[str, int] = {}
+    remark: Remark | None = None
 
 
 # --- the matter, the exhibits and who did what ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import report_fakes as fakes
 from report_messages import messages
 
 from forensics.errors import UsageError
-from forensics.model import AttachmentRef
+from forensics.model import AttachmentRef, Coverage
 from forensics.report import document as documents
 from forensics.report import languages, markup, write
 from forensics.report.language import catalogue, templates_folder
@@ -122,6 +122,24 @@ def test_read_skipped_failed_and_layers_not_opened_are_told_apart(tmp_path: Path
     assert "outside the scope: period" in text
     assert "encrypted, no key given" in text
     assert "no file fitted its selection" in text
+
+
+def test_why_nothing_was_offered_to_a_plugin_is_said(tmp_path: Path) -> None:
+    """An analyser takes no files, and of an exhibit that did not open there are none: neither says that no file fitted."""
+    nothing = {"offered": 0, "read": 0, "skipped": 0, "failed": 0, "not_run": 0}
+    remarks = {"a": "analysed", "b": "analysis-failed", "c": "analysis-not-run", "d": "not-examined"}
+    rows = tuple(Coverage(exhibit="1", plugin=name, findings=7, remark=remark, **nothing) for name, remark in remarks.items())
+    index = fakes.index()
+    index._coverage = rows
+    text = page(fakes.document(of=index), index, tmp_path)
+    assert "no file fitted its selection" not in text
+    said = re.findall(r'<span class="none">([^<]*)</span></td></tr>', text.partition('id="coverage"')[2].partition("</table>")[0])
+    assert said == [
+        "the plugin reads findings instead of files, and ran over those of the run",
+        "the plugin reads findings instead of files, and failed; see “Faults”",
+        "the plugin was given nothing that it could look for",
+        "the exhibit was not examined: nothing in it could be opened",
+    ]
 
 
 def test_the_custody_head_is_stated_and_an_unsigned_log_is_called_so(tmp_path: Path) -> None:

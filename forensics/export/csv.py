@@ -172,7 +172,8 @@ def aware(when: str) -> bool:
 
 def _coverage(line: Coverage) -> Iterable[object]:
     reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted(line.reasons.items()))
-    return line.exhibit, line.plugin, line.offered, line.read, line.skipped, line.failed, line.not_run, line.findings, reasons
+    counts = (line.offered, line.read, line.skipped, line.failed, line.not_run, line.findings)
+    return line.exhibit, line.plugin, *counts, reasons, line.remark
 
 
 FILES = Table(
@@ -195,7 +196,7 @@ FAULTS = Table(
     ("location", "kind", "plugin", "limit", "message"),
     lambda fault: (Made(fault.location), fault.kind, fault.plugin, fault.limit, fault.message),
 )
-COVERAGE = Table(("exhibit", "plugin", "offered", "read", "skipped", "failed", "not_run", "findings", "reasons"), _coverage)
+COVERAGE = Table(("exhibit", "plugin", "offered", "read", "skipped", "failed", "not_run", "findings", "reasons", "remark"), _coverage)
 LAYERS = Table(
     ("location", "kind", "offset", "size", "label", "description", "examined", "reason", "timezone"),
     lambda layer: (

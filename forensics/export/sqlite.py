@@ -19,7 +19,7 @@ from forensics.export.whole import listed, whole
 from forensics.location import Location, printable
 from forensics.model import CaseInfo, Coverage, Examined, Exhibit, Fault, Record
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT);  -- schema, tool, case, query, exported_at
 CREATE TABLE exhibits (
@@ -42,7 +42,7 @@ CREATE TABLE timeline (time TEXT, utc INTEGER, what TEXT, exhibit TEXT, location
 CREATE TABLE faults (exhibit TEXT, location TEXT, kind TEXT, plugin TEXT, limited INTEGER, message TEXT);
 CREATE TABLE coverage (
     exhibit TEXT, plugin TEXT, offered INTEGER, read INTEGER, skipped INTEGER, failed INTEGER, not_run INTEGER, findings INTEGER,
-    reasons TEXT);
+    reasons TEXT, remark TEXT);
 """
 _INDEXES = """
 CREATE INDEX records_kind ON records (kind, level);
@@ -160,4 +160,4 @@ def _fault(fault: Fault) -> tuple[object, ...]:
 
 def _coverage(line: Coverage) -> tuple[object, ...]:
     counts = (line.offered, line.read, line.skipped, line.failed, line.not_run, line.findings)
-    return line.exhibit, line.plugin, *counts, _json(line.reasons)
+    return line.exhibit, line.plugin, *counts, _json(line.reasons), line.remark

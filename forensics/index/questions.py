@@ -2,7 +2,6 @@
 
 import contextlib
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from forensics.errors import CaseError
+from forensics.index import coverage
 from forensics.index.schema import LEVELS, SHORTEST
+from forensics.index.trouble import trouble
 from forensics.model import Coverage, Examined, Fault, ImageDigest, LayerInfo, Measured, Record, RunInfo
 
 # byte ranges that are no file: what was carved out of them is one
@@ -47,6 +48,7 @@ class Index:
         where, values = ("run = ?", (run,)) if run else ("current = 1", ())
         rows = list(connection.execute(f"SELECT part, run, exhibit FROM parts WHERE {where} ORDER BY part", values))  # noqa: S608
         self._exhibits = {part: exhibit for part, _, exhibit in rows}
+        self._run_of = {part: name for part, name, _ in rows}
         self._runs = tuple(dict.fromkeys(name for _, name, _ in rows))
         self._parts = ", ".join(str(part) for part in self._exhibits) or "-1"
 
@@ -160,42 +162,18 @@ class Index:
         return tuple(decode(line) for line in self._lines(sql))
 
     def coverage(self) -> tuple[Coverage, ...]:
-        """A row for every plugin of the run on every exhibit, also where nothing was offered to it."""
-        rows: dict[tuple[str, str], dict[str, Counter[str]]] = {}
-        for run in self.runs():
-            for exhibit in self._exhibits.values():
-                if exhibit in run.exhibits:
-                    for plugin in run.plugins:
-                        rows.setdefault((exhibit, plugin.name), {"number": Counter(), "reasons": Counter(), "findings": Counter()})
-        sql = f"SELECT part, plugin, outcome, reason, number, findings FROM coverage WHERE part IN ({self._parts})"  # noqa: S608
-        for part, plugin, outcome, reason, number, findings in self._sql.execute(sql):
-            row = rows.setdefault((self._exhibits[part], plugin), {"number": Counter(), "reasons": Counter(), "findings": Counter()})
-            row["number"][outcome] += number
-            row["findings"][""] += findings
-            if reason:
-                row["reasons"][reason] += number
-        for run in self.runs():
-            for part, exhibit in self._exhibits.items():
-                for plugin in run.plugins:
-                    if plugin.idle and exhibit in run.exhibits:
-                        sql = "SELECT COUNT(*) FROM entries WHERE part = ? AND outcome = 'read'"
-                        number = int(self._sql.execute(sql, (part,)).fetchone()[0])
-                        rows[exhibit, plugin.name]["number"]["not-run"] += number
-                        rows[exhibit, plugin.name]["reasons"][plugin.idle] += number
-        return tuple(
-            Coverage(
-                exhibit=exhibit,
-                plugin=plugin,
-                offered=sum(row["number"].values()),
-                read=row["number"]["read"],
-                skipped=row["number"]["skipped"],
-                failed=row["number"]["failed"],
-                not_run=row["number"]["not-run"],
-                findings=row["findings"][""],
-                reasons=dict(sorted(row["reasons"].items())),
-            )
-            for (exhibit, plugin), row in sorted(rows.items())
-        )
+        """A row for every plugin on every exhibit, of the run from which that exhibit is shown, also where nothing was offered to it."""
+        runs = {run.run: run for run in self.runs()}
+        shown = sorted((exhibit, part) for part, exhibit in self._exhibits.items())
+        return tuple(row for exhibit, part in shown for row in coverage.rows(self._sql, part, runs[self._run_of[part]], exhibit))
+
+    def run_at(self, location: str) -> RunInfo:
+        """The run from which the entry at `location` is shown. Raises CaseError where there is no such entry."""
+        sql = f"SELECT part FROM entries WHERE location = ? AND part IN ({self._parts})"  # noqa: S608
+        row = self._sql.execute(sql, (location,)).fetchone()
+        if row is None:
+            raise CaseError(f"{location}: no entry stands there; `forensics search` finds locations by a part of their name")
+        return next(run for run in self.runs() if run.run == self._run_of[row[0]])
 
     def counts(self) -> Counts:
         def grouped(column: str, table: str, more: str = "") -> dict[str, int]:
@@ -280,23 +258,30 @@ def _anywhere(text: str) -> str:
 
 @contextlib.contextmanager
 def open_index(path: Path, run: str | None = None) -> Iterator[Index]:
-    """The index at `path`, read-only. Raises CaseError where there is none."""
+    """The index at `path`, read-only. Raises CaseError where there is none, where it is in use or damaged, or where there is no space."""
     if not path.exists():
         raise CaseError(f"{path}: nothing has been examined in this case yet; run `forensics examine`")
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        try:
+    try:
+        with contextlib.closing(sqlite3.connect(_read_only(path), uri=True)) as connection:
             yield Index(connection, run)
-        except sqlite3.DatabaseError as error:
-            raise CaseError(f"{path}: the index is damaged ({error}); delete it and run `forensics case check`") from error
+    except sqlite3.DatabaseError as error:
+        raise trouble(path, error) from error
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def compare(left: Path, left_run: str, right: Path, right_run: str) -> Iterator[Difference]:
-    """What is in one run and not in the other, by id, in order of location; nothing where both say the same."""
-    with contextlib.closing(sqlite3.connect(f"{left.absolute().as_uri()}?mode=ro", uri=True)) as sql:
-        sql.execute("ATTACH ? AS other", (f"{right.absolute().as_uri()}?mode=ro",))
-        query = """
-            SELECT DISTINCT ?, what, location FROM {a}.ids AS a WHERE run = ? AND NOT EXISTS
-            (SELECT 1 FROM {b}.ids AS b WHERE b.run = ? AND b.id = a.id)"""
-        both = f"{query.format(a='main', b='other')} UNION {query.format(a='other', b='main')} ORDER BY 3, 2, 1"
-        for side, what, location in sql.execute(both, ("first", left_run, right_run, "second", right_run, left_run)):
-            yield Difference(side, what, location)
+    """What is in one run and not in the other, by id, in order of location; nothing where both say the same. Raises CaseError."""
+    query = """
+        SELECT DISTINCT ?, what, location FROM {a}.ids AS a WHERE run = ? AND NOT EXISTS
+        (SELECT 1 FROM {b}.ids AS b WHERE b.run = ? AND b.id = a.id)"""
+    both = f"{query.format(a='main', b='other')} UNION {query.format(a='other', b='main')} ORDER BY 3, 2, 1"
+    try:
+        with contextlib.closing(sqlite3.connect(_read_only(left), uri=True)) as sql:
+            sql.execute("ATTACH ? AS other", (_read_only(right),))
+            for side, what, location in sql.execute(both, ("first", left_run, right_run, "second", right_run, left_run)):
+                yield Difference(side, what, location)
+    except sqlite3.DatabaseError as error:
+        raise trouble(left, error) from error

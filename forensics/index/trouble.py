@@ -19,7 +19,7 @@ def trouble(path: Path, error: sqlite3.Error) -> CaseError:
     if code in (_BUSY, _LOCKED):
         return CaseError(f"{path}: the index is being written ({error}); wait until the examination of this case has done so")
     if code == _FULL:
-        return CaseError(f"{path}: there is no space for the index or for sorting ({error}); free some space and run the same command")
+        return CaseError(f"{path}: no space is left for the index, to sort or to write ({error}); free some space and run the same command")
     if is_damage(error):
         return CaseError(f"{path}: the index is damaged ({error}); delete it and run `forensics case check`, which builds it again")
     if code in (_READ_ONLY, _CANNOT_OPEN):

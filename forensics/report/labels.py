@@ -135,6 +135,12 @@ LABELS: dict[str, dict[str, str]] = {
         "limit": N_("a limit was reached"),
         "error": N_("error in the program"),
     },
+    "remark": {
+        "not-examined": N_("the exhibit was not examined: nothing in it could be opened"),
+        "analysed": N_("the plugin reads findings instead of files, and ran over those of the run"),
+        "analysis-failed": N_("the plugin reads findings instead of files, and failed; see “Faults”"),
+        "analysis-not-run": N_("the plugin was given nothing that it could look for"),
+    },
     "field": {
         "case_id": N_("Case number"),
         "agency": N_("Agency"),

@@ -118,7 +118,7 @@ def test_faults_and_coverage_have_a_row_each(tmp_path: Path) -> None:
     assert rows(tmp_path / "f.csv")[1] == ["1:a:/b", "limit", "", "yes", "'=60 s"]
     line = Coverage(exhibit="1", plugin="p", offered=3, read=1, skipped=1, failed=1, not_run=0, findings=0, reasons={"b": 1, "a": 1})
     csv.coverage(tmp_path / "c.csv", [line])
-    assert rows(tmp_path / "c.csv")[1] == ["1", "p", "3", "1", "1", "1", "0", "0", "a: 1; b: 1"]
+    assert rows(tmp_path / "c.csv")[1] == ["1", "p", "3", "1", "1", "1", "0", "0", "a: 1; b: 1", ""]
 
 
 def test_json_lines_are_canonical_and_exact(tmp_path: Path) -> None:
