@@ -395,8 +395,8 @@ def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: "Trust |
     """What in the case is not what its custody log vouches for, and what could not be proved of the log.
 
     Compared are the log (with `heads` and `trust`, see `custody.proved`) and its bodies, none of which is withheld from one's own case;
-    every run's `run.json`, plans and segments with their digests. Named are also segments, runs and extracted files that nothing
-    vouches for.
+    every run's `run.json`, plans and segments, and every report's files, with their digests. Named are also segments, runs and extracted
+    files that nothing vouches for, and reports that are no longer there.
     """
     listed: dict[str, set[str]] = {}
     started: set[str] = set()
@@ -405,6 +405,8 @@ def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: "Trust |
         if line.body is None:
             yield f"the body of its event {line.event!r} ({line.body_sha256}) is not in custody/bodies"
             return
+        if line.event == "reported":
+            yield from _reported(case.reports, line.body, case.folder)
         run = line.body.get("run")
         if line.event != "examined" or not isinstance(run, str):
             return
@@ -445,10 +447,12 @@ def prove(case: Case, *, heads: Mapping[int, str] | None = None, trust: "Trust |
 
 def _compared(path: Path, stated: str, folder: Path) -> Iterator[str]:
     """What is wrong with a plain file of ours whose SHA-256 the log states."""
-    name = path.relative_to(folder)
+    name = escape(str(path.relative_to(folder)))
     try:
         if sha256_file(path) != stated:
             yield f"{name}: was changed: it does not have the SHA-256 that was logged"
+    except FileNotFoundError:
+        yield f"{name}: is missing"
     except OSError as error:
         yield f"{name}: cannot be read ({error.strerror})"
 
@@ -474,6 +478,35 @@ def _segment(folder: Path, name: str, stated: object, root: Path) -> Iterator[st
         yield f"{where}: cannot be read ({error.strerror})"
     except CustodyBroken as error:
         yield str(error)
+
+
+def _reported(reports: Path, body: Mapping[str, object], root: Path) -> Iterator[str]:
+    """What is wrong with the files of a report. One that was removed as a whole is named once."""
+    name, files = body.get("report"), body.get("files")
+    if not isinstance(name, str) or not isinstance(files, dict):
+        return
+    if not _is_plain(name):
+        yield f"reports/{escape(name)}: is not the name of a report"
+        return
+    folder = reports / name
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        yield f"{escape(str(folder.relative_to(root)))}: this report is missing"
+        return
+    except OSError as error:
+        yield f"{escape(str(folder.relative_to(root)))}: cannot be read ({error.strerror})"
+        return
+    for file, stated in sorted(files.items()):
+        if _is_plain(file):
+            yield from _compared(folder / file, stated, root)
+        else:
+            yield f"{escape(str(folder.relative_to(root)))}/{escape(file)}: is not the name of a report's file"
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name leads to nothing but what lies in its own folder."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def _extracted(case: Case) -> Iterator[str]:

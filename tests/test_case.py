@@ -412,6 +412,52 @@ def test_extracted_files_match_their_names(made: case.Case) -> None:
     ]
 
 
+def reported(made: case.Case) -> Path:
+    """A report of two files, logged as `report` logs it. Returns its folder."""
+    folder = made.reports / "20260301T080000Z"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("<p>nothing was found</p>")
+    (folder / "files.csv").write_text("location")
+    files = {path.name: sha256_file(path) for path in folder.iterdir()}
+    custody.append(made.folder, "reported", object=folder.name, body={"report": folder.name, "files": files}, at=AT)
+    return folder
+
+
+def test_untouched_report_checks(made: case.Case) -> None:
+    reported(made)
+    assert case.check(made) == []
+
+
+def test_changed_and_missing_files_of_a_report_are_named(made: case.Case) -> None:
+    folder = reported(made)
+    (folder / "report.html").write_text("<p>something was found</p>")
+    (folder / "files.csv").unlink()
+    assert case.check(made) == [
+        "custody.jsonl, line 2: reports/20260301T080000Z/files.csv: is missing",
+        "custody.jsonl, line 2: reports/20260301T080000Z/report.html: was changed: it does not have the SHA-256 that was logged",
+    ]
+
+
+def test_report_that_was_removed_is_named_once(made: case.Case) -> None:
+    shutil.rmtree(reported(made))
+    assert case.check(made) == ["custody.jsonl, line 2: reports/20260301T080000Z: this report is missing"]
+
+
+@pytest.mark.parametrize("name", ["../runs", "..", "", "/etc", "a\0b"])
+def test_report_is_looked_for_in_its_folder_alone(made: case.Case, name: str) -> None:
+    folder = reported(made)
+    custody.append(made.folder, "reported", object="1", body={"report": name, "files": {"hostname": "0" * 64}}, at=AT)
+    custody.append(made.folder, "reported", object="2", body={"report": folder.name, "files": {name: "0" * 64}}, at=AT)
+    one, other = case.check(made)
+    assert one.startswith("custody.jsonl, line 3: ") and one.endswith(": is not the name of a report")
+    assert other.startswith("custody.jsonl, line 4: ") and other.endswith(": is not the name of a report's file")
+
+
+def test_report_that_a_person_wrote_down_without_files_checks(made: case.Case) -> None:
+    custody.append(made.folder, "reported", object="by hand", body={"purpose": "told by telephone"}, at=AT)
+    assert case.check(made) == []
+
+
 def test_changed_custody_log_fails_the_check(made: case.Case) -> None:
     examined(made)
     path = made.folder / "custody.jsonl"
