@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -18,10 +19,12 @@ from forensics.engine.options import Options
 from forensics.engine.task import Wanted
 from forensics.errors import CaseError, UsageError
 from forensics.export import csv
+from forensics.export.whole import whole
 from forensics.glob import matches
 from forensics.location import Location, escape, printable
 from forensics.model import Examined, Record
 
+SHOWN = 200  # rows of a table on the terminal
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -43,7 +46,7 @@ def _open(folder: Path) -> Case:
 @click.option("--since", type=_DAY, help="Only what is dated that day or later.")
 @click.option("--until", type=_DAY, help="Only what is dated that day or earlier.")
 @click.option("--query", help="Only what fits, such as 'status=confirmed category=SOM-PAYMENT'; `review list --help` explains the terms.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many (default: 200 in a table, all as CSV and JSON).")
 def records(
     folder: Path,
     as_json: bool,
@@ -77,9 +80,15 @@ def records(
         elif as_csv:
             sys.stdout.buffer.writelines(csv.stream(csv.FINDINGS, rows))
         else:
-            table(
-                ("level", "kind", "finding", "location"), ((r.finding.level, r.finding.kind, r.finding.summary, r.location) for r in rows)
-            )
+            shown = ((r.finding.level, r.finding.kind, r.finding.summary, r.location) for r in rows)
+            _table(("level", "kind", "finding", "location"), shown, limit or SHOWN, "--limit shows more, --csv and --json print all")
+
+
+def _table(titles: tuple[str, ...], rows: Iterator[tuple[object, ...]], limit: int, others: str) -> None:
+    """A table of the first `limit` rows, since a table is held whole; then how many more there are, and that `others` print them."""
+    table(titles, islice(rows, limit))
+    if more := sum(1 for _ in rows):
+        click.echo(f"{more} more; {others}")
 
 
 def _wanted(record: Record, paths: tuple[str, ...], since: str, until: str) -> bool:
@@ -141,7 +150,8 @@ def why(location: str, folder: Path, as_json: bool) -> None:
         )
         done = {outcome.plugin: outcome for outcome in entry.plugins}
         rows = []
-        for each in (plugin for one in found.runs()[-1:] for plugin in one.plugins if plugin.kind != "analyser"):
+        run = found.run_at(entry.entry.location)
+        for each in (plugin for plugin in run.plugins if plugin.kind != "analyser"):
             outcome = done.get(each.name)
             if outcome is None and each.idle:
                 rows.append((each.name, "not run", each.idle))
@@ -181,7 +191,8 @@ def extract(location: str, folder: Path, keys: tuple[str, ...], passwords: Path 
     target = case.extracted / digest[:2] / digest
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(target, output)
+        with whole(output) as temporary:
+            shutil.copyfile(target, temporary)
     click.echo(f"{escape(str(output or target))}: {size} bytes, SHA-256 {digest}, as examined")
 
 
@@ -216,5 +227,5 @@ def compare(first: str, second: str, folder: Path, as_json: bool) -> int:
             for difference in differences:
                 say(msgspec.structs.asdict(difference))
         else:
-            table(("only in", "what", "location"), ((d.side, d.what, d.location) for d in differences))
+            _table(("only in", "what", "location"), ((d.side, d.what, d.location) for d in differences), SHOWN, "--json prints all")
     return 0 if same else 1
