@@ -20,7 +20,7 @@ from forensics import case as cases
 from forensics import custody, index
 
 PHASES = {  # the functions in which they are: a file, a name
-    "run.py:_begin": "beginning",
+    "beginning.py:begin": "beginning",
     "run.py:_open": "opening",
     "run.py:_measure": "measuring",
     "run.py:_plan": "planning",
