@@ -167,7 +167,10 @@ class File:
         return self._times
 
     def companion(self, suffix: str) -> "File | None":
-        """The file beside this one whose name is this one's plus `suffix` (``-wal``, ``.LOG1``), or `None`. Needs `companions`."""
+        """The file beside this one whose name is this one's plus `suffix` (``-wal``, ``.LOG1``). Needs `companions`.
+
+        `None` where there is none; also where it cannot be read, of which the engine makes a fault.
+        """
         self._declared("companions")
         return self._companions(suffix)
 
