@@ -342,6 +342,7 @@ import sys
 from pathlib import Path
 from forensics import case as cases
 from forensics.engine import run
+from forensics.engine.options import Options
 from forensics.model import CaseInfo, Exhibit
 if __name__ == "__main__":
     case = cases.create(Path(sys.argv[2]), CaseInfo(case_id="T"))
