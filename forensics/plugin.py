@@ -216,7 +216,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 class Records(Protocol):
-    """The case's records, frozen, as an analyser sees them: in order of time, then of id."""
+    """The records of a run, frozen, as an analyser sees them: in order of time, then of id."""
 
     def __call__(self, *, kind: str | None = None, plugin: str | None = None) -> Iterator[Record]: ...
 

@@ -284,9 +284,25 @@ def test_an_exhibit_that_segfaults_its_reader_is_named_and_the_others_are_examin
     assert [(fault.location, fault.kind, fault.message, fault.limit) for fault in found.faults if fault.message.startswith("open")] == [
         ("2:", "died", "open: killed by SIGSEGV", False)
     ]
-    assert found.outcome.examined_nothing == ("exhibit 2: measure: killed by SIGSEGV",)
+    assert found.outcome.examined_nothing == ("exhibit 2: open: killed by SIGSEGV",)
     assert found.outcome.unchanged == {"1": True}
     assert [record.finding.data["value"] for record in found.records] == ["good@example.org"]
+
+
+def test_an_exhibit_that_cannot_be_measured_was_examined_all_the_same(tmp_path: Path) -> None:
+    good, other = tmp_path / "good", tmp_path / "other"
+    for folder in (good, other):
+        folder.mkdir()
+        (folder / "a.txt").write_text(f"{folder.name}@example.org")
+    replaced = (
+        "import forensics.engine.measure as measure\nmeasured = measure.exhibit\n"
+        "measure.exhibit = lambda opened, name, *rest: ctypes.string_at(0) if name == '2' else measured(opened, name, *rest)\n"
+    )
+    write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
+    found = found_in(tmp_path / "case", examine(tmp_path / "case", [good, other], tmp_path / "plugins", children=2))
+    assert found.outcome.examined_nothing == ()
+    assert found.outcome.not_measured == ("exhibit 2: before the examination: measure: killed by SIGSEGV",)
+    assert {record.finding.data["value"] for record in found.records} == {"good@example.org", "other@example.org"}
 
 
 def test_an_exhibit_that_no_reader_survives_ends_with_exit_code_1(tmp_path: Path) -> None:

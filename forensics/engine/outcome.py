@@ -16,7 +16,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of a run."""
+    """What came of a run. `examined_nothing` and `not_measured`: exhibits that did not open, and that have no digest; each with why."""
 
     run: str
     digest: str
@@ -26,4 +26,5 @@ class Outcome(Struct, frozen=True, kw_only=True):
     unchanged: dict[str, bool]
     limited: bool
     examined_nothing: tuple[str, ...] = ()
+    not_measured: tuple[str, ...] = ()
     built_on: dict[str, str] = {}

@@ -139,7 +139,8 @@ class _Run:
         self._phase = "opening"
         self._entries = self._entries_total = self._bytes = self._bytes_total = self._faults = 0
         self._shown = 0.0
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, str] = {}  # why an exhibit did not open
+        self._unmeasured: dict[str, str] = {}  # why it has no digest, though it opened
         self._sizes: dict[str, tuple[int, ...]] = {}
 
     def go(self) -> Outcome:
@@ -250,8 +251,8 @@ class _Run:
         for number, exhibit in enumerate(self._info.exhibits):
             path = self._path(f"{phase}-{number}")
             measured = list(segment.read(path))
-            if not any(isinstance(line, Measured) for line in measured):
-                self._failed[exhibit] = _why(path)
+            if exhibit not in self._failed and not any(isinstance(line, Measured) for line in measured):
+                self._unmeasured.setdefault(exhibit, f"{phase} the examination: {_why(path)}")
             if (exhibit, phase) in told:
                 continue
             custody.append(
@@ -396,7 +397,9 @@ class _Run:
             at=self._clock(),
         )
         segment.write_whole(self._folder / "complete", f"{digest}\n".encode("ascii"))
-        nothing = tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(self._failed.items()))
+        nothing, unmeasured = (
+            tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(each.items())) for each in (self._failed, self._unmeasured)
+        )
         return Outcome(
             run=info.run,
             digest=digest,
@@ -406,6 +409,7 @@ class _Run:
             unchanged=unchanged,
             limited=limited,
             examined_nothing=nothing,
+            not_measured=unmeasured,
             built_on={exhibit: run.run for exhibit, run in self._held.items()},
         )
 
