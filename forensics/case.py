@@ -355,6 +355,8 @@ def _image(image: str) -> str:
     path = os.path.abspath(image)  # noqa: PTH100 - lexical: the parts of a split image lie beside the name that was given
     if not Path(path).exists():
         raise UsageError(f"{escape(image)}: there is no such image; name the file or folder that holds the exhibit's bytes")
+    if not (Path(image).exists() and os.path.samefile(path, image)):  # noqa: PTH121 - `..` behind a link leads elsewhere
+        raise UsageError(f"{escape(image)}: `..` follows a link in it, so it may mean two images; name it without `..`")
     try:
         path.encode("utf-8")
     except UnicodeEncodeError as error:

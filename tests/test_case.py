@@ -463,3 +463,14 @@ def test_changed_custody_log_fails_the_check(made: case.Case) -> None:
     path = made.folder / "custody.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"created"', b'"verified"'))
     assert case.check(made) == ["custody.jsonl, line 2: does not carry the digest of line 1: that line was changed, or this one was"]
+
+
+def test_a_path_that_goes_up_behind_a_link_is_refused(made: case.Case, tmp_path: Path) -> None:
+    """As text it names one file, to the kernel another: neither is taken for the exhibit."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "far" / "away")
+    for folder in ("here", "far"):
+        (tmp_path / folder / "x.raw").write_bytes(folder.encode())
+    with pytest.raises(UsageError, match="may mean two images"):
+        made.add_exhibit(Exhibit(exhibit_id="", image=str(tmp_path / "here" / "link" / ".." / "x.raw"), image_format="raw"), None)
