@@ -36,7 +36,7 @@ def identity() -> None:
 @click.option("--authority", "authority_folder", type=click.Path(path_type=Path), help="Make the state's root in this folder instead.")
 @click.option("--token-module", type=_IN_FILE, help="The PKCS#11 library of a smart card or token that holds the key.")
 @click.option("--token-label", help="The token's label.")
-@click.option("--token-key", help="The label of the key pair in the token (P-256 or P-384).")
+@click.option("--token-key", help="The label of the key pair in the token (P-256, P-384, or RSA from 3072 bits).")
 def new(
     identity_folder: Path,
     passphrase_file: Path | None,

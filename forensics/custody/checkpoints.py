@@ -133,7 +133,7 @@ def judge(path: Path, trust: Trust | None, *, log: str | None = None) -> Judged:
         signature = _bounded(_signature(path))
         stamp = _stamp(path)
         if trust is not None and stamp.exists():
-            stamped = signing.verify_stamp(signature, _bounded(stamp), trust)
+            stamped = signing.verify_stamp(signature, _bounded(stamp), trust).at
         found = signers(data, signature, trust, at=stamped)
     except OSError as error:
         return Judged(path=path, problem=f"has no signature that can be read ({error.strerror})")

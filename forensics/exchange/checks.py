@@ -29,7 +29,7 @@ def how(trust: Trust, *, at: datetime, recipient: str | None = None, revocation:
 
 def _signed(folder: Path, name: str, trust: Trust, at: datetime, revocation: Revocation) -> Signed:
     data, signature = files.read(folder, name), files.read(folder, f"{name}.p7s")
-    stamped, warnings = _stamp(folder, name, signature, trust)
+    stamped, warnings = _stamp(folder, name, signature, trust, at, revocation)
     try:
         found = signing.verify(data, signature, trust, at=stamped, now=at, revocation=revocation)
     except SignatureInvalid as error:
@@ -41,16 +41,21 @@ def _signed(folder: Path, name: str, trust: Trust, at: datetime, revocation: Rev
     return Signed(signers, f"{stamped:%Y-%m-%dT%H:%M:%SZ}" if stamped else None, (*warnings, *dict.fromkeys(said)))
 
 
-def _stamp(folder: Path, name: str, signature: bytes, trust: Trust) -> tuple[datetime | None, tuple[str, ...]]:
+def _stamp(
+    folder: Path, name: str, signature: bytes, trust: Trust, now: datetime, revocation: Revocation
+) -> tuple[datetime | None, tuple[str, ...]]:
     """The time that the stamp over a signature shows. One by an authority that is not pinned counts for nothing, and that is said."""
     if not (folder / f"{name}.p7s.tsr").exists():
         return None, ()
     try:
-        return signing.verify_stamp(signature, files.read(folder, f"{name}.p7s.tsr"), trust), ()
+        stamped = signing.verify_stamp(signature, files.read(folder, f"{name}.p7s.tsr"), trust, now=now, revocation=revocation)
     except SignatureInvalid as error:
         if error.reason == "unpinned":
             return None, (f"{name}: its time stamp counts for nothing, since its authority is not in the trust list",)
-        raise Refused("stamp", f"{name}: its time stamp does not hold: {error}") from error
+        # what is not known of an authority is no more than for a signer; the pipeline judges both alike
+        word = error.reason if error.reason == "revocation-unknown" else "stamp"
+        raise Refused(word, f"{name}: its time stamp does not hold: {error}") from error
+    return stamped.at, tuple(f"{name}: its time stamp: {warning}" for warning in stamped.warnings)
 
 
 def _key(certificate: bytes) -> str:

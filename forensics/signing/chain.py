@@ -3,10 +3,11 @@
 What is not understood is refused, not skipped: name constraints, policy constraints, any other critical extension.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TypeVar
 
 from cryptography import x509
@@ -25,6 +26,7 @@ from forensics.signing.trust import Root
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _DER = Encoding.DER
 DEEPEST = 6  # certificates between the signer's and the root
+CHECKS = 200  # signatures of issuers that are verified in search of one path; real ones need fewer than ten
 _DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336
 _UNDERSTOOD = {
     ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE, ExtensionOID.CERTIFICATE_POLICIES,
@@ -114,36 +116,36 @@ def _judge(
             _check_validity(certificate, moment)
     lists = [revocation.load(der) for der in root.crls]
     issued = [Issued(*pair) for pair in pairwise(chain)]
-    said = (revocation.check(each, lists, at=at, now=now, mode=revoked) for each in reversed(issued))
+    excused = revocation.KEY_UNHARMED if purpose is Purpose.STAMP else None
+    said = (revocation.check(each, lists, at=at, now=now, mode=revoked, excused=excused) for each in reversed(issued))
     return tuple(warning for warning in said if warning)
 
 
 def _path(leaf: x509.Certificate, pool: list[x509.Certificate], roots: tuple[Root, ...]) -> tuple[list[x509.Certificate], Root]:
-    """The first path by name and signature alone."""
+    """The shortest path by name and signature alone. Each certificate is reached once, so no arrangement of them makes the search long."""
     pinned = [(certificates.load(root.certificate), root) for root in roots]
     if certificates.is_self_signed(leaf):
         raise invalid(Reason.SELF_SIGNED, _named(leaf))
-    for path, root in _paths([leaf], pool, pinned):
-        return path, root
+    left = [each for each in pool if each != leaf and not certificates.is_self_signed(each)]
+    checks, paths = count(1), deque([[leaf]])
+    while paths:
+        path = paths.popleft()
+        for certificate, root in pinned:
+            if _issued(path[-1], certificate, checks):
+                return path, root
+        if len(path) > DEEPEST:
+            continue
+        found = [each for each in left if _issued(path[-1], each, checks)]
+        left = [each for each in left if each not in found]
+        paths += [[*path, each] for each in found]
     raise invalid(Reason.UNPINNED, f"{_named(leaf)}, issued by {leaf.issuer.rfc4514_string()}")
 
 
-def _paths(
-    path: list[x509.Certificate], pool: list[x509.Certificate], pinned: list[tuple[x509.Certificate, Root]]
-) -> Iterator[tuple[list[x509.Certificate], Root]]:
-    for certificate, root in pinned:
-        if _issued(path[-1], certificate):
-            yield path, root
-    if len(path) > DEEPEST:
-        return
-    for certificate in pool:
-        if certificate not in path and not certificates.is_self_signed(certificate) and _issued(path[-1], certificate):
-            yield from _paths([*path, certificate], pool, pinned)
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate, checks: Iterator[int]) -> bool:
     if certificate.issuer != issuer.subject or certificate.signature_algorithm_oid not in _ALGORITHMS:
         return False
+    if next(checks) > CHECKS:
+        raise invalid(Reason.CERTIFICATES, f"after {CHECKS} signatures of issuers no path to a root was found")
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):

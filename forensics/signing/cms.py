@@ -97,7 +97,7 @@ def decode(signature: bytes) -> Signed:
     try:
         read = _read(signature)
         again = encode(read)
-    except ValueError as error:
+    except (ValueError, LookupError) as error:  # LookupError: a value has fewer parts than its form
         raise invalid(Reason.STRUCTURE, f"not CMS SignedData of this form: {_short(error)}") from error
     except SignatureInvalid:
         raise

@@ -1,6 +1,6 @@
 """Whether a certificate was revoked, by the revocation lists that are at hand: nothing is fetched. RFC 5280, section 5."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,6 +17,9 @@ from forensics.signing.reasons import Reason, invalid
 # What a revocation list may mark critical and still be a complete list of one issuer.
 _UNDERSTOOD = {x509.CRLNumber.oid, x509.AuthorityKeyIdentifier.oid}
 _HOLD = x509.ReasonFlags.certificate_hold
+# Reasons that say nothing against what was signed before (RFC 3161, section 4). It also names `unspecified`, which a list says by saying
+# nothing (RFC 5280, section 5.3.1), and nothing said voids every time stamp.
+KEY_UNHARMED = frozenset({x509.ReasonFlags.affiliation_changed, x509.ReasonFlags.superseded, x509.ReasonFlags.cessation_of_operation})
 
 
 class Revocation(StrEnum):
@@ -78,12 +81,21 @@ def signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
 
 
 def check(
-    issued: Issued, lists: Iterable[x509.CertificateRevocationList], *, at: datetime | None, now: datetime, mode: Revocation
+    issued: Issued,
+    lists: Iterable[x509.CertificateRevocationList],
+    *,
+    at: datetime | None,
+    now: datetime,
+    mode: Revocation,
+    excused: Collection[x509.ReasonFlags] | None = None,
 ) -> str | None:
     """Refuse a revoked certificate; give back the warning where that is not known. Raises SignatureInvalid.
 
     With `at` (a time that a time stamp shows) a later revocation does not count. Without it every revocation counts: the time in a
     signature is a claim by whoever holds the key, and the key may be why the certificate was revoked.
+
+    excused: the reasons of a later revocation that does not count; `None`: all. A stamping authority states `at` by itself, so whoever
+    stole its key states what he likes: there only `KEY_UNHARMED` do.
     """
     name = common_name(issued.certificate)
     found = sorted((crl for crl in lists if signed_by(crl, issued.issuer)), key=lambda crl: crl.last_update_utc, reverse=True)
@@ -92,7 +104,7 @@ def check(
         if entry is None or (age and _reason(entry) is _HOLD):  # a hold of an older list may have been lifted
             continue
         since = _since(entry)
-        if at is None or since <= at:
+        if at is None or since <= at or (excused is not None and _reason(entry) not in excused):
             raise invalid(Reason.REVOKED, f"{name}, since {since:%Y-%m-%dT%H:%M:%SZ}")
     until = found[0].next_update_utc if found else None
     if found and until is not None and until >= now:

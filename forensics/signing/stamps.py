@@ -6,7 +6,7 @@ it is refused. Some authorities write BER or sign with other algorithms; those a
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from asn1crypto import cms as asn1_cms
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from msgspec import Struct
 
+from forensics.errors import SignatureInvalid, SigningError
 from forensics.signing import certificates, der, stamping
 from forensics.signing.chain import Purpose, validate
 from forensics.signing.reasons import Reason, invalid
@@ -27,8 +28,16 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384":
 # What asn1crypto raises on bytes that are not what they should be.
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 _TAGGED_0 = 0xA0
+CLOCKS = timedelta(minutes=10)  # by which an authority's clock may be ahead of ours
 _GRANTED = b"\x30\x03\x02\x01\x00"  # PKIStatusInfo: status granted, no text, no failure
 _SIGNED = {"content_type", "message_digest", "signing_time", "signing_certificate", "signing_certificate_v2", "cms_algorithm_protection"}
+
+
+class Stamped(Struct, frozen=True):
+    """A time stamp that holds: when the authority says that the bytes existed, and what could not be known of the authority."""
+
+    at: datetime
+    warnings: tuple[str, ...] = ()
 
 
 class _Raw(Struct, frozen=True):
@@ -74,14 +83,17 @@ def accept(data: bytes, asked: bytes, answer: bytes) -> bytes:
 
 def verify_stamp(
     data: bytes, answer: bytes, trust: Trust, *, now: datetime | None = None, revocation: Revocation = Revocation.WARN
-) -> datetime:
+) -> Stamped:
     """When the authority says that `data` existed. Raises SignatureInvalid with its `reason`.
 
-    The authority's certificate is judged at the time that it stamped: that it has expired since does not undo the stamp.
+    The authority's certificate is judged at the time that it stamped: that it has expired since does not undo the stamp, nor does a later
+    revocation whose reason says that the key was not harmed (RFC 3161, section 4).
     """
     try:
         return _verify(data, _token(answer), _raw(answer), trust, now or datetime.now(UTC), revocation)
-    except _MALFORMED as error:
+    except SignatureInvalid:
+        raise
+    except (*_MALFORMED, SigningError) as error:
         raise invalid(Reason.STRUCTURE, f"not a time stamp of this form: {error}") from error
 
 
@@ -122,7 +134,10 @@ def _raw(answer: bytes) -> _Raw:
     if len(held) != 1 or len(attributes) != 1:
         raise invalid(Reason.STRUCTURE, "the time stamp carries no certificates or no signed attributes")
     inner = der.children(der.children(parts[2])[1])[0]
-    return _Raw(der.content(inner), der.children(held[0]), b"\x31" + attributes[0][1:])  # signed with the tag of a SET: RFC 5652, 5.4
+    ders = der.children(held[0])
+    if len(ders) > certificates.MANY:
+        raise invalid(Reason.STRUCTURE, f"{len(ders)} certificates are more than {certificates.MANY}")
+    return _Raw(der.content(inner), ders, b"\x31" + attributes[0][1:])  # signed with the tag of a SET: RFC 5652, 5.4
 
 
 def _info(token: asn1_cms.SignedData) -> tsp.TSTInfo:
@@ -143,7 +158,7 @@ def _check_imprint(data: bytes, info: tsp.TSTInfo) -> None:
         raise invalid(Reason.CHANGED, f"{name} {hashlib.new(name, data).hexdigest()} is not the stamped one")
 
 
-def _verify(data: bytes, token: asn1_cms.SignedData, raw: _Raw, trust: Trust, now: datetime, revocation: Revocation) -> datetime:
+def _verify(data: bytes, token: asn1_cms.SignedData, raw: _Raw, trust: Trust, now: datetime, revocation: Revocation) -> Stamped:
     info = _info(token)
     _check_imprint(data, info)
     if len(token["signer_infos"]) != 1:
@@ -158,14 +173,14 @@ def _verify(data: bytes, token: asn1_cms.SignedData, raw: _Raw, trust: Trust, no
     _check_attributes(signer, leaf, raw.content)
     _check_signature(signer, leaf, raw.attributes)
     stamped_at = info["gen_time"].native
-    if not isinstance(stamped_at, datetime) or stamped_at.tzinfo is None or stamped_at > now:
+    if not isinstance(stamped_at, datetime) or stamped_at.tzinfo is None or stamped_at > now + CLOCKS:
         raise invalid(Reason.TIME, f"stamped at {stamped_at}, now {now}")
     chain = validate(
         leaf, held, trust.for_use("stamping"), Purpose.STAMP, claimed=stamped_at, at=stamped_at, now=now, revoked=revocation
     )  # fmt: skip
     if not set(held) <= {*chain.certificates, chain.root.certificate}:
         raise invalid(Reason.CERTIFICATES, "the time stamp carries certificates that lead from nobody to nowhere")
-    return stamped_at.astimezone(UTC)
+    return Stamped(stamped_at.astimezone(UTC), chain.warnings)
 
 
 def _leaf(signer: asn1_cms.SignerInfo, token: asn1_cms.SignedData, held: list[bytes]) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from forensics.errors import SignatureInvalid
-from forensics.signing import Reason, Revocation, Root, Trust, certificates, cms, sign, verify
+from forensics.signing import Reason, Revocation, Root, Trust, certificates, chain, cms, sign, verify
 from forensics.signing.reasons import SENTENCES
 
 DATA = b"sealed"
@@ -180,6 +180,44 @@ def test_a_missing_authority_is_refused(certs, now):
     key = certs.new_key()
     made = sign(DATA, certs.identity(certs.make("Chai", key, middle, middle_key), key), at=now)
     assert refused(DATA, made, certs.trust(top), now=now) == Reason.UNPINNED
+
+
+def crossed(certs, now, first, second, third):
+    """A signature by one whom "X" issued with the first key, with 15 "X" that name "Y" as issuer and 15 "Y" that name "X".
+
+    The keys are those of X, of Y, and with which X and Y were issued.
+    """
+    x, y = (certs.make(each, key, ca=True, usage=("key_cert_sign",), eku=()) for each, key in (("X", first), ("Y", second)))
+    held = [each for _ in range(15) for each in (certs.below("X", y, third, key=first)[0], certs.below("Y", x, third, key=second)[0])]
+    key = certs.new_key()
+    return sign(DATA, certs.identity(certs.make("Chai", key, x, first), key, *held), at=now)
+
+
+def test_authorities_that_issue_one_another_are_each_followed_once(certs, ca, now, monkeypatch):
+    """30 certificates on one key have more than a million paths."""
+    one = certs.new_key()
+    made, tried = crossed(certs, now, one, one, one), []
+    issued = chain._issued
+    monkeypatch.setattr(chain, "_issued", lambda *given: tried.append(given) or issued(*given))
+    assert refused(DATA, made, certs.trust(ca[0]), now=now) == Reason.UNPINNED
+    assert len(tried) < 32 * 32
+
+
+def test_a_search_that_needs_too_many_signatures_is_ended(certs, ca, now):
+    """Each of the 15 "X" that could have issued the signer's may have been issued by each "Y", by name, and by none, by signature."""
+    made = crossed(certs, now, certs.new_key(), certs.new_key(), certs.new_key())
+    assert refused(DATA, made, certs.trust(ca[0]), now=now) == Reason.CERTIFICATES
+
+
+def test_an_authority_with_two_certificates_is_followed_by_the_shorter_path(certs, now):
+    top, top_key = certs.root()
+    key = certs.new_key()
+    middle, middle_key = certs.below("Issuing", top, top_key)
+    above, above_key = certs.below("Above", top, top_key)
+    again, _ = certs.below("Issuing", above, above_key, key=middle_key)
+    leaf = certs.make("Chai", key, middle, middle_key)
+    path, _ = chain._path(leaf, [again, above, middle], certs.trust(top).roots)
+    assert path == [leaf, middle]
 
 
 def test_a_short_rsa_key_of_an_authority_is_refused(certs, now):

@@ -93,6 +93,18 @@ def test_a_cut_or_lengthened_signature_is_refused(anan, thailand, now):
         assert caught.value.reason == Reason.STRUCTURE
 
 
+@pytest.mark.parametrize("odd", [b"\x30\x00", b"\x30\x02\x30\x00", b"\x30\x05\x30\x03\xa0\x01\x00"], ids=bytes.hex)
+def test_what_is_no_certificate_among_the_certificates_is_refused_by_both_readers(anan, thailand, now, odd):
+    signed = cms.decode(sign(DATA, anan, at=now))
+    changed = cms.encode(cms.Signed(signed.parts, (*signed.certificates, odd)))
+    with pytest.raises(SignatureInvalid) as caught:
+        verify(DATA, changed, thailand.trust(), now=now)
+    assert caught.value.reason == Reason.STRUCTURE
+    with pytest.raises(Refused) as refused:
+        standalone.read(changed, "it")
+    assert refused.value.reason == "structure"
+
+
 def test_changed_content_is_refused(anan, thailand, now):
     with pytest.raises(SignatureInvalid, match="not what was signed") as caught:
         verify(DATA + b"\n", sign(DATA, anan, at=now), thailand.trust(), now=now)

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 import rfc3161_client
+from asn1crypto import tsp as asn1_tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from forensics import custody
 from forensics.errors import SignatureInvalid, SigningError
-from forensics.signing import Reason, StampingAuthority, Trust, sign, stamp, stamping, verify, verify_stamp
+from forensics.signing import Reason, Revocation, StampingAuthority, Trust, der, sign, stamp, stamping, verify, verify_stamp
 from forensics.signing.stamps import accept
 
 DATA = b"the signature file that is stamped"
+NOT_IN_A_LIST = {x509.ReasonFlags.unspecified, x509.ReasonFlags.remove_from_crl}  # said by saying nothing; of delta lists alone
 CONFIG = """[tsa]
 default_tsa = it
 [it]
@@ -69,7 +71,7 @@ def refused(data, answer, trust, **how) -> str:
 def test_a_stamp_says_when_the_bytes_existed_and_others_agree(tsa, openssl, tmp_path):
     before = datetime.now(UTC).replace(microsecond=0)
     answer = stamp(DATA, tsa.authority)
-    at = verify_stamp(DATA, answer, tsa.trust)
+    at = verify_stamp(DATA, answer, tsa.trust).at
     read = rfc3161_client.decode_timestamp_response(answer)
     assert at == read.tst_info.gen_time
     assert before <= at <= datetime.now(UTC)
@@ -128,6 +130,42 @@ def test_a_revoked_authority_is_refused(certs, ecdsa_tsa):
     assert refused(DATA, answer, certs.trust(ecdsa_tsa.root, use="stamping", crls=[crl])) == Reason.REVOKED
 
 
+@pytest.mark.parametrize("reason", [None, *sorted(set(x509.ReasonFlags) - NOT_IN_A_LIST, key=str)])
+def test_an_authority_revoked_later_voids_its_stamps_unless_the_list_says_that_its_key_was_not_harmed(certs, ecdsa_tsa, reason):
+    """RFC 3161, section 4: whoever stole the key of an authority dates a stamp as he likes."""
+    answer = stamp(DATA, ecdsa_tsa.authority)
+    clock = datetime.now(UTC)
+    entry = (ecdsa_tsa.certificate, clock + timedelta(hours=1), reason, None)
+    crl = certs.crl(ecdsa_tsa.root, ecdsa_tsa.root_key, entry, since=clock + timedelta(hours=2), until=clock + timedelta(days=2))
+    trust = certs.trust(ecdsa_tsa.root, use="stamping", crls=[crl])
+    later = clock + timedelta(days=1)
+    if reason is not None and reason.value in ("affiliationChanged", "superseded", "cessationOfOperation"):
+        assert verify_stamp(DATA, answer, trust, now=later).warnings == ()
+    else:
+        assert refused(DATA, answer, trust, now=later) == Reason.REVOKED
+
+
+def test_whether_the_authority_was_revoked_must_be_known_where_that_is_asked_for(ecdsa_tsa):
+    answer = stamp(DATA, ecdsa_tsa.authority)
+    assert refused(DATA, answer, ecdsa_tsa.trust, revocation=Revocation.REQUIRE) == Reason.REVOCATION_UNKNOWN
+    (warning,) = verify_stamp(DATA, answer, ecdsa_tsa.trust).warnings
+    assert warning == "no revocation list of Stamping root is at hand: whether Stamping was revoked since is not known"
+
+
+@pytest.mark.parametrize("held", [b"\x30\x00", None])
+def test_what_is_no_certificate_and_too_many_of_them_are_refused_before_any_is_followed(ecdsa_tsa, held):
+    """The certificates of a stamp are signed by nobody, so anybody can add to them."""
+    answer = asn1_tsp.TimeStampResp.load(stamp(DATA, ecdsa_tsa.authority))
+    token = answer["time_stamp_token"]["content"]
+    leaf = token["certificates"][0].dump()
+    more = [held] if held else [leaf] * 32
+    body = b"".join([leaf, *more])
+    parts = [token[name].dump() for name in ("version", "digest_algorithms", "encap_content_info")]
+    parts += [der.make(0xA0, body), token["signer_infos"].dump()]
+    content = der.make(0x30, bytes.fromhex("06092a864886f70d010702"), der.make(0xA0, der.make(0x30, *parts)))
+    assert refused(DATA, der.make(0x30, bytes.fromhex("3003020100"), content), ecdsa_tsa.trust) == Reason.STRUCTURE
+
+
 def test_a_stamp_to_come_is_refused(ecdsa_tsa):
     answer = stamp(DATA, ecdsa_tsa.authority)
     assert refused(DATA, answer, ecdsa_tsa.trust, now=datetime.now(UTC) - timedelta(hours=1)) == Reason.TIME
@@ -168,7 +206,7 @@ def test_a_stamp_carries_a_signature_past_the_expiry_of_its_signer(certs, ecdsa_
     key = certs.new_key()
     certificate = certs.make("Chai", key, root, root_key, since=clock - timedelta(days=2), until=clock + timedelta(days=1))
     made = sign(DATA, certs.identity(certificate, key), at=clock)
-    at = verify_stamp(made, stamp(made, ecdsa_tsa.authority), ecdsa_tsa.trust)
+    at = verify_stamp(made, stamp(made, ecdsa_tsa.authority), ecdsa_tsa.trust).at
     later = clock + timedelta(days=800)
     with pytest.raises(SignatureInvalid):
         verify(DATA, made, certs.trust(root), now=later)
