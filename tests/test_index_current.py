@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from forensics import case as cases
-from forensics import index, report
+from forensics import index, report, segment
 from forensics.case import Case
 from forensics.cli import cli
 from forensics.engine import run
 from forensics.engine.options import Options
 from forensics.errors import CaseError, CaseLocked
-from forensics.model import CaseInfo, Exhibit, RunInfo
+from forensics.model import CaseInfo, Entry, Examined, Exhibit, RunInfo
 
 ANALYSER = '''
 from forensics.plugin import Finding, analyser
@@ -179,3 +179,15 @@ def test_a_report_that_cannot_be_written_leaves_none_behind(case: Case, monkeypa
     assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
     (made_now,) = case.reports.iterdir()
     assert (made_now / "summary.md").is_file()
+
+
+def test_a_size_that_no_database_holds_is_kept_as_the_entry_states_it(case: Case) -> None:
+    info, _ = next(infos(case))
+    path = case.folder / "odd.jsonl.zst"
+    stated = Examined(entry=Entry(location="a:/odd", kind="file", state="allocated", size=2**63 + 5), outcome="skipped", reason="locked")
+    with segment.Writer(path) as writer:
+        writer.write(segment.encode(stated))
+        writer.commit()
+    index.add_run(case.index_path, msgspec.structs.replace(info, run="run-0003"), [path])
+    with index.open_index(case.index_path, "run-0003") as found:
+        assert [entry.entry.size for entry in found.entries()] == [2**63 + 5]

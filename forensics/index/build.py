@@ -19,6 +19,7 @@ from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured,
 
 _LOT = 4096  # rows held before they are written
 _RESULT = b'"type":"result"'
+_LARGEST = 2**63 - 1  # that SQLite holds as an integer
 _INSERT = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -224,7 +225,8 @@ class _Builder:
         entry = line.entry
         part = self._part(entry.location)
         digest = line.digests.sha256 if line.digests else None
-        self._row("entries", part, entry.location, entry.kind, entry.state, line.outcome, line.reason, entry.size, digest, raw)
+        size = min(entry.size, _LARGEST)  # what a damaged entry states may be more; `raw` has it as it stands
+        self._row("entries", part, entry.location, entry.kind, entry.state, line.outcome, line.reason, size, digest, raw)
         self._id(sha256(raw), entry.location, "entry")
         letters: dict[str, str] = {}
         times = entry.times
