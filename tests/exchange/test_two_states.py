@@ -131,7 +131,25 @@ def tools(world: World, *more: str) -> str:
     """A path with the programs of the receiving officer's page, and no Python."""
     folder = world.folder / "programs"
     folder.mkdir(exist_ok=True)
-    names = ("age", "openssl", "tar", "sha256sum", "grep", "ls", "wc", "seq", "cut", "head", "mkdir", "cp", "gzip", "pdfsig", *more)
+    names = (
+        "age",
+        "openssl",
+        "tar",
+        "sha256sum",
+        "grep",
+        "ls",
+        "wc",
+        "seq",
+        "cut",
+        "head",
+        "mkdir",
+        "cp",
+        "gzip",
+        "cat",
+        "sort",
+        "pdfsig",
+        *more,
+    )
     for name in names:
         found = shutil.which(name)
         assert found, f"{name} is not installed"
@@ -141,14 +159,15 @@ def tools(world: World, *more: str) -> str:
 
 
 def test_the_receiving_officer_proves_it_with_age_openssl_and_sha256sum_alone(world: World) -> None:
-    fingerprint, one_command, decrypt, manifests, seal, count, chain, answer = blocks("receiving.md")
+    fingerprint, one_command, decrypt, pinned, manifests, seal, count, chain, answer = blocks("receiving.md")
     (world.folder / "hand").mkdir()
     copied = "cd hand; cp ../sender-root.pem ../sender.crl ../my.agekey .; cp ../TH-2026-17-D1.tar.age PACKAGE.tar.age\n"
-    steps = [fingerprint, decrypt, "cd TH-2026-17-D1\n", manifests, "cd data\n", seal, count, chain]
+    steps = [fingerprint, decrypt, "cd TH-2026-17-D1\n", pinned, manifests, "cd data\n", seal, count, chain]
     said = world.run(copied + "".join(steps) + "pdfsig report.pdf\ncd ../..\n" + answer, path=tools(world))
     disclosure = json.loads((world.folder / "hand" / "TH-2026-17-D1" / "data" / "disclosure.json").read_text())
     assert f"chain holds, head {disclosure['custody']['head']}" in said
     assert "Signature is Valid" in said
+    assert all(name in said for name in ("CN = Ana Examiner", "CN = Ben"))
     total = int(re.search(r"# records: (\d+)", said)[1])  # type: ignore[index]
     assert (total - disclosure["withheld"], disclosure["withheld"] > 20) == (len(disclosure["records"]), True)
     assert "python" not in one_command.replace("python3 verify.pyz", "")
