@@ -1,6 +1,6 @@
 """`disclose`, `approve`: from sealed records to an encrypted package that two officers have signed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +120,14 @@ def _chosen(found: index.Index, review: Any, text: str) -> tuple[str, ...]:
     return wanted
 
 
-def _show(planned: Plan, as_json: bool) -> None:
+def _show(planned: Plan, as_json: bool, checked: approving.Checked | None = None) -> None:
+    """What leaves and what stays; of a draft, `checked`, also under which terms."""
     if as_json:
-        say({"leaves": planned.shown, "stays": planned.held, "withheld": planned.withheld, "sealed": planned.sealed})
+        shown = {"leaves": planned.shown, "stays": planned.held, "withheld": planned.withheld, "sealed": planned.sealed}
+        say(shown | ({"disclosure": checked.disclosure, "terms": checked.draft.terms, "overrides": planned.overrides} if checked else {}))
         return
+    if checked:
+        table(("it says", ""), _said(checked))
     table(("leaves", "record", "what"), [(item.type, item.name, item.what) for item in planned.shown])
     table(
         ("stays (for the house alone)", "why"),
@@ -134,6 +138,23 @@ def _show(planned: Plan, as_json: bool) -> None:
     for refusal in planned.refusals:
         click.echo(f"refused: {refusal}")
     click.echo(f"leaves: {len(planned.shown)} of {planned.sealed} sealed records; withheld: {planned.withheld}")
+
+
+def _said(checked: approving.Checked) -> Iterator[tuple[str, str]]:
+    """Every term of a draft, under the name of its option or of its field in `disclosure.json`."""
+    said, terms = checked.disclosure, checked.draft.terms
+    yield "from", f"{said.from_.agency} ({said.from_.state}), {said.from_.officer}"
+    yield "to", f"{said.to.authority} ({said.to.state})"
+    yield from ((f"to key (SHA-256) {number}", digest) for number, digest in enumerate(said.to.recipients, start=1))
+    for name in ("purpose", "use", "channel", "request_ref", "onward"):
+        yield name.replace("_", "-"), getattr(said, name)
+    yield from (("caveat", text) for text in said.caveats)
+    for name in ("tlp", "pap", "expires", "on_expiry", "made_at", "case", "seal"):
+        yield name.replace("_", "-"), getattr(said, name)
+    yield from (("overrides", word) for word in said.overrides)
+    yield "protection-checked-by", said.protection_check.by
+    yield "protection-check (for the house alone)", terms.checked
+    yield "report in", ", ".join(checked.draft.languages)
 
 
 @click.command()
@@ -162,7 +183,7 @@ def approve(
     at = clock()
     with case.lock(), index.open_index(case.index_path) as found:
         checked = approving.examine(case, found, state(case), disclosure_id, at=at)
-        _show(checked.plan, as_json)
+        _show(checked.plan, as_json, checked)
         if dry_run:
             return
         keys = _keys(trust_folder, identity_folder, checked.disclosure.to.state)

@@ -20,41 +20,46 @@ from forensics import custody
 from forensics.case import Case
 from forensics.digest import sha256, sha256_file
 from forensics.errors import NotDisclosable, PackageInvalid, UsageError
-from forensics.exchange import bag, contents, custody_part, disclosure, draft, policy, sealed
+from forensics.exchange import bag, disclosure, draft, payload, policy
 from forensics.exchange.disclosure import Disclosure
 from forensics.exchange.draft import Draft
 from forensics.exchange.plan import Index, Plan, plan, protected_names
-from forensics.exchange.seal import SEAL, SIGNATURE, STAMP, Review, Seal, Signing, open_seal
+from forensics.exchange.seal import Review, Signing, open_seal
 from forensics.segment import sync_folder, write_whole
 from forensics.signing import cms
 
 _SIGNATURE = f"{bag.TAG_MANIFEST}.p7s"
+_STAMP = f"{_SIGNATURE}.tsr"
 _AUTHORS = "author.p7s"
-_PAGES = frozenset({"data/disclosure.json", f"data/{custody.LOG}", f"data/{SEAL}", f"data/{SIGNATURE}", f"data/{STAMP}"})
-_SIGNED = 128 << 10  # bytes that a signature with its chain and its time stamp may add to a PDF
 Encrypt = Callable[[BinaryIO, BinaryIO, Iterable[str]], None]
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """What the approver is shown: the draft, what it says to the partner, and the plan made anew."""
+    """What the approver is shown: the draft, what it says to the partner, the plan made anew; and the tag manifest that was checked."""
 
     draft: Draft
     folder: Path
     disclosure: Disclosure
     plan: Plan
     author: bytes
+    tags: bytes
 
 
 def examine(case: Case, index: Index, review: Review, name: str, *, at: datetime) -> Checked:
-    """Check a draft against the case as it is now. Raises NotDisclosable, UsageError, PackageInvalid, CaseError, SignatureInvalid."""
+    """Check a draft against the case as it is now: all that is in it is made again, its terms from what the author said in the house.
+
+    The case is locked by the caller. Raises NotDisclosable, UsageError, PackageInvalid, CaseError, SignatureInvalid.
+    """
     made, folder = draft.read(case, name)
     root = folder / draft.BAG
+    for left in (_SIGNATURE, _STAMP):  # by an approval that was interrupted
+        (root / f".{left}.part").unlink(missing_ok=True)
     tags = bag.check(root)
     said = disclosure.decode((root / "data" / "disclosure.json").read_bytes())
     signature = (root / _SIGNATURE).read_bytes()
     author = _author(tags, signature, said)
     seal = open_seal(case, made.seal)
-    disclosure.check(made.terms, at)
+    draft.check(made.choice, made.terms, at)
     again = plan(index, review, seal, made.choice)
     overrides = tuple(sorted({policy.GENERIC[word] for word in again.overrides}))
     if again.refusals:
@@ -62,13 +67,22 @@ def examine(case: Case, index: Index, review: Review, name: str, *, at: datetime
     same = (said.records, said.overrides, said.to.state, said.seal, said.withheld, said.id)
     if same != (again.names, overrides, made.choice.to_state, seal.name, again.withheld, name):
         raise NotDisclosable(f"not approved: what may leave has changed since {name} was drafted; delete the draft and disclose again")
+    officer = draft.author_of(author.certificate)
+    head = (said.custody.seq, said.custody.head)  # which `payload` holds against the log
+    drafted = draft.disclosed(case, name, seal, again, made.terms, made.recipients, officer, author.signed_at, head)
+    if odd := [field for field in drafted.__struct_fields__ if getattr(drafted, field) != getattr(said, field)]:
+        raise NotDisclosable(
+            f"not approved: {name} says to the partner another {odd[0].rstrip('_')} than was drafted, or the case says another since; "
+            "delete the draft and disclose again"
+        )
     protected = protected_names(review, made.choice)
-    _payload(case, root, seal, said, protected, made)
+    payload.check(case, root, bag.payload_digests(root, tags), seal, said, protected, made, author)
+    _house(made, root, said, tags, officer)
     if named := disclosure.mentions(
         (said.purpose, said.onward, said.request_ref, said.to.authority, *said.caveats, said.protection_check.by), protected
     ):
         raise NotDisclosable(f"not approved: the text of the disclosure names a person who is protected ({named[0]!r})")
-    return Checked(draft=made, folder=folder, disclosure=said, plan=again, author=author)
+    return Checked(draft=made, folder=folder, disclosure=said, plan=again, author=author.certificate, tags=tags)
 
 
 def approve(
@@ -83,9 +97,10 @@ def approve(
 ) -> Path:
     """Countersign what `examine` gave, encrypt it to `recipients`, log it. Returns ``packages/<id>.tar.age``.
 
-    The package is there only when the custody log says so; what was interrupted before can be approved again. The case is locked by the
-    caller. Raises NotDisclosable where this is not a second person, where an override is not repeated, or
-    where the keys are not those of the draft.
+    The package is there only when the custody log says so; what was interrupted before can be approved again, and what was interrupted
+    after goes on with the package that was logged. The case is locked by the caller. Raises NotDisclosable where this is not a second
+    person, where an override is not repeated, or where the keys are not those of the draft; PackageInvalid where the bag was changed
+    since it was examined.
     """
     made, name = checked.draft, checked.draft.id
     _second(checked, signer)
@@ -95,21 +110,43 @@ def approve(
         raise NotDisclosable(
             f"not approved: the keys pinned for {made.choice.to_state} are not those that {name} was drafted for; disclose again"
         )
-    root = checked.folder / draft.BAG
-    tags = (root / bag.TAG_MANIFEST).read_bytes()
-    signature = signer.countersign(tags, _by_author(checked, tags), at)
-    write_whole(root / _SIGNATURE, signature)
-    if (stamp := signer.stamp(signature)) is not None:
-        write_whole(root / f"{_SIGNATURE}.tsr", stamp)
     package = case.packages / f"{name}.tar.age"
-    with _encrypted(root, name, package, keys, encrypt) as made_whole:
-        body = _logged(checked, signer, package, sha256_file(made_whole), overrides)
-        custody.append(case.folder, "disclosed", object=name, body=body, by=signer.name, at=at)
-        os.rename(made_whole, package)
-        sync_folder(package.parent)
+    if not _is_sent(case, checked, package):
+        root = checked.folder / draft.BAG
+        with _encrypted(root, name, package, keys, encrypt, _signed(checked, root, signer, at)) as made_whole:
+            body = _logged(checked, signer, package, sha256_file(made_whole), overrides)
+            custody.append(case.folder, "disclosed", object=name, body=body, by=signer.name, at=at)
+            os.rename(made_whole, package)
+            sync_folder(package.parent)
     signer.checkpoint(case.folder, "disclosure", at)
     shutil.rmtree(checked.folder)
     return package
+
+
+def _is_sent(case: Case, checked: Checked, package: Path) -> bool:
+    """Whether the package that was logged is there, of an approval that was interrupted later. Raises PackageInvalid for another one."""
+    if not package.exists():
+        return False
+    lines = [line for line in custody.read(case.folder) if line.event == "disclosed" and line.object == checked.draft.id]
+    body = (lines[-1].body if lines else None) or {}
+    if (body.get("package_sha256"), body.get("tag_manifest_sha256")) != (sha256_file(package), sha256(checked.tags)):
+        raise PackageInvalid(f"{package}: is there already, and is not what the custody log says of this draft; look into it, put it aside")
+    return True
+
+
+def _signed(checked: Checked, root: Path, signer: Signing, at: datetime) -> dict[str, bytes]:
+    """Countersign the bag in `root`. Returns its tag manifest and what lies beside it, by name. Raises PackageInvalid, SigningError."""
+    tags = checked.tags
+    if (root / bag.TAG_MANIFEST).read_bytes() != tags:
+        raise PackageInvalid(f"{root / bag.TAG_MANIFEST}: was changed while it was approved; look into who did that, then approve again")
+    signature = signer.countersign(tags, _by_author(checked, tags), at)
+    signed = {bag.TAG_MANIFEST: tags, _SIGNATURE: signature}
+    (root / _STAMP).unlink(missing_ok=True)  # over the signature of an approval that was interrupted
+    write_whole(root / _SIGNATURE, signature)
+    if (stamp := signer.stamp(signature)) is not None:
+        write_whole(root / _STAMP, stamp)
+        signed[_STAMP] = stamp
+    return signed
 
 
 def _by_author(checked: Checked, tags: bytes) -> bytes:
@@ -118,17 +155,17 @@ def _by_author(checked: Checked, tags: bytes) -> bytes:
     if not aside.exists():
         write_whole(aside, (checked.folder / draft.BAG / _SIGNATURE).read_bytes())
     signature = aside.read_bytes()
-    if _author(tags, signature, checked.disclosure) != checked.author or len(cms.decode(signature).parts) != 1:
+    if _author(tags, signature, checked.disclosure).certificate != checked.author or len(cms.decode(signature).parts) != 1:
         raise PackageInvalid(f"{aside}: is not the author's signature; delete the draft and disclose again")
     return signature
 
 
-def _author(tags: bytes, signature: bytes, said: Disclosure) -> bytes:
-    """The author's certificate: the one signer that a draft has. Raises SignatureInvalid, NotDisclosable."""
+def _author(tags: bytes, signature: bytes, said: Disclosure) -> cms.Part:
+    """What the author put in: the one signer that a draft has. Raises SignatureInvalid, NotDisclosable."""
     parts = cms.decode(signature).parts
     for part in parts:
         cms.check(tags, part)
-    found = [part.certificate for part in parts if sha256(part.certificate) == said.author]
+    found = [part for part in parts if sha256(part.certificate) == said.author]
     if len(found) != 1:
         raise NotDisclosable("not approved: the draft is not signed by the officer whom it names as its author")
     return found[0]
@@ -159,60 +196,26 @@ def _repeated(planned: Plan, given: Mapping[str, str]) -> None:
         )
 
 
-def _payload(case: Case, root: Path, seal: Seal, said: Disclosure, protected: list[str], made: Draft) -> None:
-    """That everything in the bag is what the tool puts there. Raises PackageInvalid that names the file."""
-    data = root / "data"
-    digests = seal.digests()
-    exhibits: set[str] = set()
-    small: set[str] = set()
-    for name in said.records:
-        content = (data / "records" / f"{name}.json").read_bytes()
-        record = sealed.decode(content, name)
-        if sealed.digest(content) != digests.get(name):
-            raise PackageInvalid(f"{data / 'records' / name}.json: is not the sealed record; delete the draft and disclose again")
-        if isinstance(record, sealed.ExhibitRecord):
-            exhibits.add(record.exhibit.exhibit_id)
-            if record.medium is None or record.medium.sha256 is None:
-                small.add(record.exhibit.exhibit_id)
-    log = (data / custody.LOG).read_bytes()
-    if (
-        sha256((data / SEAL).read_bytes()) != seal.digest
-        or not (case.folder / custody.LOG).read_bytes().startswith(log)
-        or custody.head(data) != (said.custody.seq, said.custody.head)
-    ):
-        raise PackageInvalid(f"{data}: its seal or its custody log is not the case's; delete the draft and disclose again")
-    pages = contents.pages(data, said, languages=made.languages, tool=made.tool)
-    expected = {f"data/{name}" for name in pages} | {f"data/records/{name}.json" for name in said.records} | _PAGES
-    expected |= {
-        f"data/{custody.BODIES}/{line.body_sha256}.json"
-        for line, leaves in custody_part.lines(case.folder, exhibits, small, protected)
-        if leaves
-    }
-    for path in bag.payload(root):
-        checkpoint = path.startswith(f"data/{custody_part.CHECKPOINTS}/")
-        beside = case.folder / Path(path).relative_to("data")
-        if checkpoint and beside.is_file() and sha256_file(beside) == sha256_file(root / path):
-            continue
-        if path not in expected or not _same(root / path, pages.get(path.removeprefix("data/"))):
-            raise PackageInvalid(f"{root / path}: is not what the disclosed records give; delete the draft and disclose again")
+def _house(made: Draft, root: Path, said: Disclosure, tags: bytes, officer: draft.Author) -> None:
+    """That `draft.json`, which nobody signed, and ``bag-info.txt`` say what the bag gives.
 
-
-def _same(path: Path, page: bytes | None) -> bool:
-    """Whether a file is the page that is expected; at a PDF's end there is one update more (ISO 32000-1, section 7.5.6): its signature."""
-    if page is None:
-        return True
-    content = path.read_bytes()
-    added = content[len(page) :] if path.suffix == ".pdf" else b""
-    return content == page + added and len(added) <= _SIGNED and added.count(b"%%EOF") <= 1
+    Raises NotDisclosable, PackageInvalid, CaseError.
+    """
+    paths = [root / path for path in bag.payload(root)]
+    about = bag.info_text(draft.bag_info(said, made.tool), sum(path.stat().st_size for path in paths), len(paths))
+    if (root / "bag-info.txt").read_bytes() != about:
+        raise PackageInvalid(f"{root / 'bag-info.txt'}: is not what the disclosure gives; delete the draft and disclose again")
+    if (made.id, made.author, made.fingerprint, made.tag_manifest) != (said.id, officer.name, officer.fingerprint, sha256(tags)):
+        raise NotDisclosable(f"not approved: {draft.DRAFT} of {said.id} is of another draft; delete the draft and disclose again")
 
 
 @contextlib.contextmanager
-def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt) -> Iterator[Path]:
+def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt, signed: Mapping[str, bytes]) -> Iterator[Path]:
     """The encrypted bag under a temporary name, gone afterwards unless it was renamed."""
     plain, temporary = package.with_name(f".{name}.tar"), package.with_name(f".{package.name}.part")
     try:
         with open(os.open(plain, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as tar:
-            bag.pack(root, name, tar)
+            bag.pack(root, name, tar, signed)
             tar.seek(0)
             with open(temporary, "wb") as target:
                 encrypt(tar, target, keys)

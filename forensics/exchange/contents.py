@@ -1,7 +1,7 @@
 """What is in a package for people and for other tools: report, graph, how to verify; made of the disclosed records alone."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -36,17 +36,25 @@ What there is to verify, with age, tar, openssl and sha256sum:
 """
 
 
-def pages(data: Path, disclosure: Disclosure, *, languages: Iterable[str], tool: str) -> dict[str, bytes]:
+def pages(
+    data: Path,
+    disclosure: Disclosure,
+    *,
+    languages: Iterable[str],
+    tool: str,
+    known: Callable[[str], sealed.SealedRecord] | None = None,
+) -> dict[str, bytes]:
     """The files that are made of the records and the custody log in the bag's `data`, by name; the same for the same bag.
 
     The report is written in each of `languages`: the first is ``report.html`` and ``report.pdf``, others are ``report.th.html`` and so on.
-    `tool` is name and version of this tool. Raises UsageError for a language without a catalogue, PackageInvalid.
+    `tool` is name and version of this tool; `known` reads a record by name from elsewhere than the bag. Raises UsageError for a language
+    without a catalogue, PackageInvalid.
     """
 
     def record(name: str) -> sealed.SealedRecord:
         return sealed.decode((data / "records" / f"{name}.json").read_bytes(), name)
 
-    disclosed = Disclosed(disclosure.records, record, disclosure.seal)
+    disclosed = Disclosed(disclosure.records, known or record, disclosure.seal)
     made: dict[str, bytes] = {}
     for number, language in enumerate(dict.fromkeys(languages)):
         document = report.build(

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from forensics import __version__
+from forensics import __version__, custody
 from forensics.case import Case
 from forensics.digest import canonical, sha256
 from forensics.errors import CaseError, NotDisclosable, UsageError
@@ -22,10 +22,14 @@ from forensics.exchange.disclosure import Disclosure, Terms
 from forensics.exchange.plan import Choice, Plan, protected_names
 from forensics.exchange.seal import SEAL, SIGNATURE, STAMP, Review, Seal, Signing
 from forensics.segment import sync_folder, write_whole
+from forensics.signing import certificates
 
 DRAFT = "draft.json"
 BAG = "bag"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_TEXT = 4000  # characters of a text that stays in the house; `disclosure` has as many for one that leaves
+_MOST = 50  # caveats
+_TOOL = re.compile(r"forensics [0-9A-Za-z.+!-]{1,60}")
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -44,6 +48,20 @@ class Draft(Struct, frozen=True, kw_only=True):
     tool: str
 
 
+class Author(Struct, frozen=True):
+    """Who drafts, as their certificate names them: name, state, fingerprint."""
+
+    name: str
+    country: str
+    fingerprint: str
+
+
+def author_of(certificate: bytes) -> Author:
+    """The holder of a certificate (DER). Raises SigningError."""
+    parsed = certificates.load(certificate)
+    return Author(certificates.common_name(parsed), certificates.country(parsed), certificates.fingerprint(certificate))
+
+
 def write(
     case: Case,
     review: Review,
@@ -60,7 +78,7 @@ def write(
 
     The case is locked by the caller. Raises NotDisclosable for all that keeps it from leaving, UsageError, SigningError, CaseError.
     """
-    disclosure.check(terms, at)
+    check(plan.choice, terms, at)
     keys = tuple(sorted(set(recipients)))
     if not keys:
         raise NotDisclosable(f"not disclosed: the trust list has no key of {terms.to_state}; add one with `forensics trust add`")
@@ -97,7 +115,8 @@ def write(
                 if said.medium is None or said.medium.sha256 is None:
                     small.add(said.exhibit.exhibit_id)
         head = custody_part.copy(case.folder, data, exhibits, small, protected)
-        made = _disclosure(case, name, seal, plan, terms, keys, signer, at, head)
+        author = author_of(signer.certificate)
+        made = disclosed(case, name, seal, plan, terms, keys, author, at, head)
         write_whole(data / "disclosure.json", disclosure.encode(made))
         tool = f"forensics {__version__}"
         languages = tuple(dict.fromkeys(languages))
@@ -105,20 +124,14 @@ def write(
             write_whole(data / path, page)
             if path.endswith(".pdf"):
                 signer.sign_pdf(data / path, at)
-        info = {
-            "Bag-Software-Agent": tool,
-            "Bagging-Date": at.date().isoformat(),
-            "External-Identifier": name,
-            "Source-Organization": made.from_.agency,
-        }
-        tags = bag.write(folder / BAG, info)
+        tags = bag.write(folder / BAG, bag_info(made, tool))
         signature = signer.sign(tags, at)
         write_whole(folder / BAG / f"{bag.TAG_MANIFEST}.p7s", signature)
         draft = Draft(
             id=name,
             seal=seal.name,
-            author=signer.name,
-            fingerprint=signer.fingerprint,
+            author=author.name,
+            fingerprint=author.fingerprint,
             choice=plan.choice,
             terms=terms,
             overrides=plan.overrides,
@@ -135,13 +148,23 @@ def write(
     return draft
 
 
-def _disclosure(
-    case: Case, name: str, seal: Seal, plan: Plan, terms: Terms, keys: Iterable[str], signer: Signing, at: datetime, head: tuple[int, str]
+def check(choice: Choice, terms: Terms, at: datetime) -> None:
+    """That the terms are whole, and no text is longer than a person reads. Raises UsageError, NotDisclosable."""
+    disclosure.check(terms, at)
+    if any(len(text) > _TEXT for text in (terms.checked, *choice.overrides.values())):
+        raise UsageError(f"what the protection check found, or the reason of an override, is longer than {_TEXT} characters")
+    if len(terms.caveats) > _MOST:
+        raise UsageError(f"{len(terms.caveats)} caveats are more than {_MOST}")
+
+
+def disclosed(
+    case: Case, name: str, seal: Seal, plan: Plan, terms: Terms, keys: Iterable[str], author: Author, at: datetime, head: tuple[int, str]
 ) -> Disclosure:
+    """What the package of this plan says of itself under these terms; `keys` are the partner's, `head` is that of its custody log."""
     return Disclosure(
         format=disclosure.FORMAT,
         id=name,
-        from_=disclosure.From(signer.country, case.info.agency or "", signer.name),
+        from_=disclosure.From(author.country, case.info.agency or "", author.name),
         to=disclosure.To(terms.to_state, terms.authority, tuple(sha256(key.encode()) for key in keys)),
         channel=terms.channel,
         request_ref=terms.request_ref,
@@ -160,18 +183,31 @@ def _disclosure(
         withheld=plan.withheld,
         protection_check=disclosure.ProtectionCheck(disclosure.ASKED, "checked", terms.checked_by),
         overrides=tuple(sorted({policy.GENERIC[word] for word in plan.overrides})),
-        author=signer.fingerprint,
+        author=author.fingerprint,
         custody=disclosure.Head(*head),
     )
 
 
+def bag_info(said: Disclosure, tool: str) -> dict[str, str]:
+    """The fields of ``bag-info.txt``. Raises CaseError where `tool` is no name and version of this tool."""
+    if not _TOOL.fullmatch(tool):
+        raise CaseError(f"{said.id}: was drafted by {tool[:80]!r}, which is not this tool; delete the draft and disclose again")
+    return {
+        "Bag-Software-Agent": tool,
+        "Bagging-Date": said.made_at[:10],
+        "External-Identifier": said.id,
+        "Source-Organization": said.from_.agency,
+    }
+
+
 def next_id(case: Case) -> str:
-    """``<case>-D<n>``, the next number that no package of the case has."""
+    """``<case>-D<n>``, the next number that no package of the case has or had: one that was sent may have been taken away."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", case.info.case_id or "case").strip("-._")[:40] or "case"
     case.packages.mkdir(mode=0o700, exist_ok=True)
-    taken = [
-        int(match[1]) for path in case.packages.iterdir() if (match := re.match(rf"{re.escape(stem)}-D([0-9]{{1,6}})(?:\.|$)", path.name))
-    ]
+    names = [path.name for path in case.packages.iterdir()]
+    names += [line.object for line in custody.read(case.folder) if line.event == "disclosed" and line.object]
+    numbered = re.compile(rf"{re.escape(stem)}-D([0-9]{{1,6}})(?:\.|$)")
+    taken = [int(match[1]) for name in names if (match := numbered.match(name))]
     return f"{stem}-D{max(taken, default=0) + 1}"
 
 

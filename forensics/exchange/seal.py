@@ -36,6 +36,7 @@ STAMP = "seal.sha256.p7s.tsr"
 PRIVATE = "private.jsonl"
 _NAME = re.compile(r"S-([0-9]{1,6})")
 _ZERO = bytes(16)
+_LONGEST = 1000  # characters of a case's number, of which readers take no more (`standalone.seal`)
 
 
 class Decision(Protocol):
@@ -142,7 +143,7 @@ class Seal(Struct, frozen=True):
 
     def digests(self) -> dict[str, str]:
         """What `seal.sha256` says of each record, by name. Raises CaseError where that file is not what was signed."""
-        lines = _checked(self).decode("ascii").splitlines()
+        lines = _checked(self).decode("utf-8").split("\n")[:-1]  # not `splitlines`, which ends a line at more than the writer does
         return {line[74:106]: line[:64] for line in lines if not line.startswith("#")}
 
 
@@ -162,6 +163,10 @@ def seal(
         raise NotDisclosable("not sealed, because these required fields are missing: " + ", ".join(missing))
     if not (case.info.case_id or "").isprintable():
         raise NotDisclosable(f"not sealed: the case's number {case.info.case_id!r} does not fit on one line")
+    if len(case.info.case_id or "") > _LONGEST:
+        raise NotDisclosable(
+            f"not sealed: the case's number has {len(case.info.case_id or '')} characters, more than {_LONGEST}; shorten it"
+        )
     if not any(decision.status == "confirmed" for decision in review.decisions.values()):
         raise NotReviewed("not sealed: no record is confirmed yet; `forensics review` confirms and rejects findings")
     name = f"S-{max((number for number, _ in _numbered(case)), default=0) + 1}"

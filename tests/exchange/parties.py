@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import msgspec
@@ -39,7 +40,9 @@ from forensics.model import (
     RunInfo,
     StoredFinding,
 )
+from forensics.report import pdf_signature
 from forensics.signing import cms, schemes
+from forensics.signing.keys import FileKey
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PHONE = "+6281234567890"
@@ -72,8 +75,8 @@ class Officer:
         return cms.encode(cms.Signed((*held.parts, self._part(data, at)), (*held.certificates, self.certificate)))
 
     def sign_pdf(self, path: Path, at: datetime) -> None:
-        with path.open("ab") as file:
-            file.write(b"% signed\n")
+        signer = SimpleNamespace(certificate=self.certificate, chain=(), key=FileKey(self._key))
+        pdf_signature.sign(path, path, signer, at=at)
 
     def stamp(self, signature: bytes) -> bytes | None:
         return None
@@ -315,7 +318,18 @@ class Office:
 
 def without_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages whose PDF is a stand-in: for tests of other things, since Typst takes seconds."""
-    monkeypatch.setattr(contents, "_pdf", lambda document, disclosure, language: b"%PDF-1.7\n")
+    monkeypatch.setattr(contents, "_pdf", lambda document, disclosure, language: small_pdf())
+
+
+def small_pdf() -> bytes:
+    """A PDF of one empty page (ISO 32000-1, section 7.5)."""
+    objects = ("/Type /Catalog /Pages 2 0 R", "/Type /Pages /Kids [3 0 R] /Count 1", "/Type /Page /Parent 2 0 R /MediaBox [0 0 200 200]")
+    made, table = b"%PDF-1.7\n", b"xref\n0 4\n0000000000 65535 f \n"
+    for number, content in enumerate(objects, start=1):
+        table += f"{len(made):010} 00000 n \n".encode()
+        made += f"{number} 0 obj\n<< {content} >>\nendobj\n".encode()
+    ids = "/ID [<00112233445566778899aabbccddeeff> <00112233445566778899aabbccddeeff>]"
+    return made + table + f"trailer\n<< /Size 4 /Root 1 0 R {ids} >>\nstartxref\n{len(made)}\n%%EOF\n".encode()
 
 
 def all_bytes(folder: Path) -> bytes:

@@ -132,9 +132,9 @@ def test_a_bag_makes_the_same_tar_each_time(tmp_path: Path) -> None:
         for file in ("b", "a", "c") if name == "one" else ("c", "b", "a"):
             (folder / "data" / file).write_text(file)
         (folder / "data" / "a").chmod(0o640 if name == "one" else 0o777)
-        bag.write(folder, {"External-Identifier": "X"})
+        tags = bag.write(folder, {"External-Identifier": "X"})
         tar = io.BytesIO()
-        bag.pack(folder, "X", tar)
+        bag.pack(folder, "X", tar, {"tagmanifest-sha256.txt": tags})
         made.append(tar.getvalue())
     assert made[0] == made[1]
     with tarfile.open(fileobj=io.BytesIO(made[0])) as tar:
