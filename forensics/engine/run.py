@@ -357,7 +357,7 @@ class _Run:
         self._phase = "indexing"
         self._tell()
         case, info = self._case, self._info
-        analysers = [number for number, plugin in enumerate(info.plugins) if plugin.kind == "analyser"]
+        analysers = [number for number, plugin in enumerate(info.plugins) if plugin.kind == "analyser" and plugin.idle is None]
         index.extend_run(case.index_path, info, self._segments.glob("after-*.jsonl.zst"))
         self._phase = "analysing"
         jobs = [
