@@ -44,7 +44,7 @@ MAX_EXAMPLES = 10
 
 
 @container(
-    version="1.1",
+    version="1.2",
     mime=(
         "application/zip",
         "application/x-zip*",
@@ -102,7 +102,7 @@ def _members(
             continue
         with file.open() as stream:
             try:
-                begin, difference = begin_of(stream, header)
+                begin, difference = begin_of(stream, file.size, header)
             except Corrupt as error:
                 inventory.damaged(header.path, str(error))
                 continue
@@ -251,7 +251,8 @@ def _overlaps(stream: BinaryIO, found: Directory) -> tuple[Finding, ...] | None:
     starts, ends = array("q"), array("q")
     try:
         for header in central_headers(stream, found):
-            if header.compressed is not None and header.compressed < 1 << 62 and header.offset < 1 << 62 and len(starts) < MAX_MEMBERS:
+            within = abs(header.offset) < 1 << 62  # a directory's stated place, of 64 bits, is taken from it
+            if header.compressed is not None and header.compressed < 1 << 62 and within and len(starts) < MAX_MEMBERS:
                 starts.append(header.offset)
                 ends.append(header.offset + 30 + header.compressed)
     except Corrupt:

@@ -75,7 +75,7 @@ def directory(stream: BinaryIO, size: int) -> Directory | None:
         if locator >= 0:
             (where,) = struct.unpack_from("<Q", tail, locator + 8)
             for place in (where, tail_at + locator - 56):
-                if place < size - 56:
+                if 0 <= place < size - 56:
                     stream.seek(place)
                     record = stream.read(56)
                     if record[:4] != END64 or len(record) < 56:
@@ -155,9 +155,9 @@ def _next(stream: BinaryIO, position: int) -> int | None:
 
 def _local(stream: BinaryIO, position: int) -> tuple[Header, int] | None:
     """A local header and where its content begins; `None` where there is none. With bit 3 of the flags, sizes follow the content."""
-    stream.seek(max(position, 0))
+    stream.seek(position)
     fixed = stream.read(30)
-    if len(fixed) < 30 or fixed[:4] != LOCAL or position < 0:
+    if len(fixed) < 30 or fixed[:4] != LOCAL:
         return None
     flags, method, clock, day, crc, compressed, size, name_length, extra_length = struct.unpack_from("<6xHHHHIIIHH", fixed)
     name, extra = stream.read(name_length), stream.read(extra_length)
@@ -181,8 +181,13 @@ def _local(stream: BinaryIO, position: int) -> tuple[Header, int] | None:
     return header, position + 30 + name_length + extra_length
 
 
-def begin_of(stream: BinaryIO, header: Header) -> tuple[int, str]:
-    """Where the content begins, and how the local header differs from the central one. Raises Corrupt where there is no local header."""
+def begin_of(stream: BinaryIO, size: int, header: Header) -> tuple[int, str]:
+    """Where the content begins, and how the local header differs from the central one, in an archive of `size` bytes.
+
+    Raises Corrupt where there is no local header.
+    """
+    if not 0 <= header.offset < size:  # no stream can be asked for every number of 64 bits
+        raise Corrupt(f"its local header is said to be at byte {header.offset}, the archive has {size}")
     read = _local(stream, header.offset)
     if read is None:
         raise Corrupt(f"no local header at byte {header.offset}")

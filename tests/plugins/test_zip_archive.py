@@ -179,6 +179,40 @@ def test_zip64_sizes_are_read() -> None:
     assert (findings, error) == ([], None)
 
 
+@pytest.mark.parametrize("offset", [0xFFFFFFFE, 1 << 60, 1 << 63, (1 << 64) - 1])
+def test_member_said_to_lie_outside_the_archive_is_damage_and_the_next_one_is_read(offset: int) -> None:
+    archive = made(("a", b"first"), ("b", b"second"), method=0)
+    at = archive.index(b"PK\x01\x02")
+    first, rest = bytearray(archive[at : at + 47]), archive[at + 47 : -22]
+    struct.pack_into("<H", first, 30, 12)
+    struct.pack_into("<I", first, 42, 0xFFFFFFFF)
+    listing = first + struct.pack("<HHQ", 1, 8, offset) + rest  # the offset is in the Zip64 field (APPNOTE 4.5.3)
+    end = bytearray(archive[-22:])
+    struct.pack_into("<I", end, 12, len(listing))
+    members, findings, error = unpack(zip_archive, bytes(archive[:at] + listing + end))
+    assert [(member.path, data) for member, data in members] == [("b", b"second")]
+    assert [(finding.kind, finding.data["damaged"]) for finding in findings] == [("damaged-members", 1)]
+    assert str(offset) in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
+def test_directory_said_to_lie_outside_the_archive_costs_every_member_and_raises_nothing_else() -> None:
+    archive = made(("a", b"first"), method=0)
+    at, end = archive.index(b"PK\x01\x02"), len(archive) - 22
+    record = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, end - at, (1 << 64) - 1)
+    locator = b"PK\x06\x07" + struct.pack("<IQI", 0, end, 1)
+    members, findings, error = unpack(zip_archive, archive[:end] + record + locator + archive[end:-6] + b"\xff" * 4 + bytes(2))
+    assert members == []
+    assert [finding.kind for finding in findings] == ["damaged-members"]
+    assert isinstance(error, Corrupt)
+
+
+def test_locator_with_nothing_before_it_is_not_followed() -> None:
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 0, 0, 0, 0, 0)
+    members, findings, error = unpack(zip_archive, b"PK\x06\x07" + struct.pack("<IQI", 0, 1 << 63, 1) + end)
+    assert (members, findings, error) == ([], [], None)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_flipped_bytes_end_in_no_other_error(seed: int) -> None:
     chance = random.Random(seed)
