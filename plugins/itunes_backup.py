@@ -122,7 +122,7 @@ def prepare(*, passwords_file: str = "") -> Prepared:
     return Prepared(Backups(found.value), found.inputs, found.notes)
 
 
-@container(version="2.0", names=(*MANIFESTS, _STORED_GLOB), needs=("content", "name", "location"), prepare=prepare)
+@container(version="2.1", names=(*MANIFESTS, _STORED_GLOB), needs=("content", "name", "location"), prepare=prepare)
 def itunes_backup(file: File, backups: Backups, *, passwords_file: str = "") -> Iterator[Member | Finding]:
     """An iTunes backup's files under domain and path, decrypted where a password opens it; and what its manifest says of each.
 

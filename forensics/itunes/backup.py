@@ -51,7 +51,7 @@ class Backup(Struct, frozen=True):
 
 
 class Backups:
-    """The backups that were opened last, by their place, and the passwords that are tried on them. One that fails is not tried again."""
+    """The backups opened last, by place and manifest, and the passwords that are tried on them. One that fails is not tried again."""
 
     def __init__(self, passwords: tuple[bytes, ...] = ()) -> None:
         self._passwords = passwords
@@ -60,20 +60,22 @@ class Backups:
     def of(self, place: Hashable, find: Callable[[str], Near | None], name: str) -> Backup | None:
         """The backup at a place: its manifest is called `name`, and `find` gives its files by their names. `None` where it is none.
 
+        A folder may have manifests of both forms, one backup over another: each is a backup of its own.
         Raises Unsupported, Corrupt or LimitExceeded where its manifest, or the list of its keys, cannot be read.
         """
-        if place in self._held:
-            self._held.move_to_end(place)
+        key = (place, name)
+        if key in self._held:
+            self._held.move_to_end(key)
         else:
             if (manifest := find(name)) is None:
                 return None
             try:
-                self._held[place] = opened(manifest, find, self._passwords)
+                self._held[key] = opened(manifest, find, self._passwords)
             except EvidenceError as error:
-                self._held[place] = error
+                self._held[key] = error
             if len(self._held) > KEPT:
                 self._held.popitem(last=False)
-        found = self._held[place]
+        found = self._held[key]
         if isinstance(found, EvidenceError):
             raise type(found)(str(found))
         return found

@@ -16,11 +16,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from forensics.plugins.itunes_backup import itunes_backup, itunes_backup_device
 from iphone_backup_decrypt import EncryptedBackup, IncorrectPassphraseError
-from itunes_made import FILES, PASSWORD, SMS, SMS_NAME, Keys, backup, database, described, mbdb, stored_name, written
+from itunes_made import FILES, NOTE, PASSWORD, SMS, SMS_NAME, Keys, backup, database, described, mbdb, stored_name, written
 
 from forensics.itunes import keybag
 from forensics.plugin import Corrupt, Finding, LimitExceeded, Locked, Member, Unsupported
-from forensics.testing import run, unpack
+from forensics.testing import file_of, run, unpack
 
 Unpacked = tuple[list[tuple[Member, bytes]], list[Finding], Exception | None]
 
@@ -245,6 +245,24 @@ def test_backup_inside_another_container_says_that_its_files_are_not_followed(tm
     _, findings, error = unpack(itunes_backup, backup(tmp_path)["Manifest.db"], name="phone/Manifest.db")
     assert "unread-members" in {finding.kind for finding in findings}
     assert isinstance(error, Unsupported)
+
+
+@pytest.mark.parametrize("first", ["Manifest.db", "Manifest.mbdb"])
+def test_manifests_of_both_forms_in_one_folder_each_answer_for_their_own_files(first: str, tmp_path: Path) -> None:
+    made = backup(tmp_path, {SMS: b"new"}) | backup(tmp_path, {NOTE: b"old"}, old=True)
+    note = stored_name(*NOTE)
+    backups = itunes_backup.prepare(passwords_file="").value if itunes_backup.prepare else None
+    said: dict[str, set[str]] = {}
+    for path in (first, *sorted(made)):
+        up = path.count("/")
+        around = {f"../{name}" if up else name: data for name, data in made.items()}
+        file = file_of(made[path], name=f"/backup/{path}", around=around)
+        with contextlib.suppress(Unsupported):
+            said[path] = {item.path if isinstance(item, Member) else item.summary for item in itunes_backup(file, backups)}
+    assert said[f"3d/{SMS_NAME}"] == {"HomeDomain/Library/SMS/sms.db"}
+    assert said[note] == {"AppDomain-org.example.chat/Documents/note.txt"}
+    assert "File in an iTunes backup: HomeDomain/Library/SMS/sms.db" in said["Manifest.db"]
+    assert "File in an iTunes backup: AppDomain-org.example.chat/Documents/note.txt" in said["Manifest.mbdb"]
 
 
 # --- encrypted ones ---------------------------------------------------------------------------------------------------------
