@@ -15,14 +15,13 @@ from asn1crypto import cms, x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec import Struct
 
-from forensics.errors import SignatureInvalid
-from forensics.signing import Identity, certificates, der, schemes
+from forensics.signing import Identity, certificates, schemes
 from forensics.signing.schemes import PublicKey
 
 _HOLE = re.compile(rb"/Contents <([0-9A-Fa-f]+)>\s*/ByteRange \[0 ([0-9]+) ([0-9]+) ([0-9]+)\]")
 _SECOND_ID = re.compile(rb"/ID \[ <[0-9a-f]*> <([0-9a-f]{32})> \]")
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
-_MALFORMED = (ValueError, TypeError, LookupError, NotImplementedError, UnsupportedAlgorithm, SignatureInvalid)  # what readers of CMS raise
+_MALFORMED = (ValueError, TypeError, LookupError, NotImplementedError, RecursionError, UnsupportedAlgorithm)  # what readers of CMS raise
 
 
 def is_signed(content: bytes, page: bytes, certificate: bytes, at: datetime) -> bool:
@@ -55,7 +54,6 @@ def _verifies(found: bytes, certificate: bytes, digest: bytes) -> bool:
     try:
         info = cms.ContentInfo.load(found)
         size = len(info.dump())
-        der.check(found[:size])
         signers = info["content"]["signer_infos"]
         held = [each.chosen.dump() for each in info["content"]["certificates"]]
         if any(found[size:]) or len(signers) != 1 or certificate not in held:

@@ -15,7 +15,7 @@ import pyrage
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
@@ -98,7 +98,7 @@ class State:
         made = made.add_extension(_usage(certificates=True), critical=True)
         self.root = made.sign(self._key, hashes.SHA256())
 
-    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> x509.CertificateBuilder:
         return x509.CertificateBuilder(
             issuer_name=self._name,
             subject_name=subject,
@@ -111,10 +111,14 @@ class State:
     def officer(self, name: str, *, key_of: Officer | None = None) -> Officer:
         """A new officer; with `key_of`, one who has a certificate of their own for another's key."""
         key = key_of._key if key_of else ec.generate_private_key(ec.SECP256R1())
+        return Officer(name, self.country, key, x509.load_der_x509_certificate(self.certified(name, key.public_key())))
+
+    def certified(self, name: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+        """An officer's certificate (DER) for a key."""
         subject = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, self.country), x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        made = self._certificate(subject, key.public_key()).add_extension(_usage(), critical=True)
+        made = self._certificate(subject, key).add_extension(_usage(), critical=True)
         made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
-        return Officer(name, self.country, key, made.sign(self._key, hashes.SHA256()))
+        return made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def _usage(*, certificates: bool = False) -> x509.KeyUsage:
