@@ -18,7 +18,7 @@ import packages
 from packages import Made, World, build, officer, root, sign, stamp
 from parties import Office, record
 
-from forensics.exchange.standalone import der
+from forensics.exchange.standalone import der, seal
 from forensics.exchange.standalone.refusal import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,91 @@ def test_it_imports_the_standard_library_alone() -> None:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names.append(node.module or "")
             assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names, path.name
+
+
+# What Python 3.9 has not, of what the newer ones brought: names in modules, methods, keywords of functions.
+NEWER = {
+    "UTC",
+    "file_digest",
+    "bit_count",
+    "pairwise",
+    "batched",
+    "StrEnum",
+    "tomllib",
+    "Self",
+    "TypeAlias",
+    "TypeGuard",
+    "add_note",
+    "anext",
+}
+NEWER_KEYWORDS = {("zip", "strict"), ("dataclass", "slots"), ("dataclass", "kw_only"), ("glob", "root_dir"), ("bisect", "key")}
+
+
+def _newer(text: str) -> list[str]:
+    """What this source uses that Python 3.9 has not."""
+    try:
+        tree = ast.parse(text, feature_version=(3, 9))
+    except SyntaxError as error:
+        return [str(error)]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in NEWER and not (isinstance(node.value, ast.Name) and node.value.id == "der"):
+            found.append(node.attr)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found += [alias.name for alias in node.names if not getattr(node, "level", 0) and alias.name in NEWER]
+        elif isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            found += [f"{name}({each.arg}=)" for each in node.keywords if (name, each.arg) in NEWER_KEYWORDS]
+            types = node.args[1] if name in ("isinstance", "issubclass") else None
+            found += [f"{name}(X | Y)"] if isinstance(types, ast.BinOp) else []
+    annotated = any(
+        isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and node.right.value is None for node in ast.walk(tree)
+    )
+    if annotated and "from __future__ import annotations\n" not in text:
+        found.append("X | None, evaluated")
+    return found
+
+
+def test_it_uses_nothing_that_python_3_9_has_not() -> None:
+    for path in sorted((ROOT / "forensics/exchange/standalone").glob("*.py")):
+        assert _newer(path.read_text()) == [], path.name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "datetime.datetime.now(datetime.UTC)",
+        "from datetime import UTC",
+        "zip(a, b, strict=True)",
+        "hashlib.file_digest(file, 'sha256')",
+        "isinstance(a, int | str)",
+        "def f(a: int | None): ...",
+        "match a:\n    case 1:\n        pass",
+    ],
+)
+def test_that_check_knows_what_is_newer(text: str) -> None:
+    assert _newer(text) != []
+
+
+def test_a_damaged_revocation_list_is_wrong_use_and_is_named_before_anything_is_decrypted(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "root.pem").write_bytes(WORLD.root.pem)
+    whole = packages.crl(WORLD.root, [REVOKED])
+    for number, content in enumerate((b"", whole[:-1], b"-----BEGIN X509 CRL-----\n", b"\x30\x00", bytes((0x30, len(whole)))), 1):
+        (tmp_path / f"{number}.crl").write_bytes(content)
+        command = [sys.executable, "-I", "-S", str(program), str(program), "--age-key", str(program)]
+        command += ["--root", str(tmp_path / "root.pem"), "--crl", str(tmp_path / f"{number}.crl")]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{number}.crl: not a revocation list in PEM or DER" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 1, "else"])
+def test_a_sealed_record_whose_type_is_no_word_of_the_list_is_refused(tmp_path: Path, kind: object) -> None:
+    name, data = "0" * 32, packages.canonical({"format": "forensics-record/1", "salt": "0" * 32, "type": kind})
+    packages.write({f"data/records/{name}.json": data}, tmp_path)
+    with pytest.raises(Refused) as caught:
+        list(seal.records(tmp_path, seal.Seal("A-1", "S-1", "", 1, "", {name: packages.sha256(data)})))
+    assert caught.value.reason == "record-form"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +226,8 @@ def test_an_old_time_stamp_is_refused_and_one_that_cannot_be_checked_is_a_warnin
     code, lines = run(program, package, tmp_path, "--stamp-root", str(tmp_path / "tsa.pem"))
     assert (code, next(line for line in lines if not line["passed"])["reason"]) == (1, "stamp")
     code, lines = run(program, package, tmp_path)
+    assert (code, next(line for line in lines if not line["passed"])["reason"]) == (1, "stamp")
+    code, lines = run(program, build(WORLD, stamping=AUTHORITY).encrypted(tmp_path / "q.tar.age"), tmp_path)
     assert code == 0
     assert any("time stamp was not checked" in warning for line in lines for warning in line["warnings"])
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asn1crypto import cms as asn1_cms
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from forensics.errors import SignatureInvalid, SigningError
 from forensics.exchange.standalone import der as standalone
 from forensics.exchange.standalone.refusal import Refused
-from forensics.signing import Reason, cms, countersign, schemes, sign, verify
+from forensics.signing import Reason, cms, countersign, der, schemes, sign, verify
 
 DATA = b"3b1f...  records/0c.json\r\n\x00\xff not text"
 P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # order of the group: SEC 2, 2.4.2
@@ -103,6 +104,33 @@ def test_what_is_no_certificate_among_the_certificates_is_refused_by_both_reader
     with pytest.raises(Refused) as refused:
         standalone.read(changed, "it")
     assert refused.value.reason == "structure"
+
+
+@pytest.mark.parametrize("odd", ["261301120000Z", "260631120000Z", "260601240000Z", "260601126000Z", "260601120060Z", "00000601120000Z"])
+def test_a_time_that_no_clock_shows_is_refused_by_both_readers(anan, thailand, now, odd):
+    signed = asn1_cms.ContentInfo.load(sign(DATA, anan, at=now))
+    at = signed["content"]["signer_infos"][0]["signed_attrs"]
+    (number,) = (number for number, each in enumerate(at) if each["type"].native == "signing_time")
+    form = core.UTCTime if len(odd) == 13 else core.GeneralizedTime
+    value = der.make(form.tag, odd.encode())
+    attribute = der.make(0x30, at[number]["type"].dump(), der.make(0x31, value))
+    old = at[number].dump()
+    changed = _replaced(signed.dump(), old, attribute)
+    with pytest.raises(SignatureInvalid) as caught:
+        verify(DATA, changed, thailand.trust(), now=now)
+    assert caught.value.reason == Reason.STRUCTURE
+    with pytest.raises(Refused) as refused:
+        standalone.read(changed, "it")
+    assert refused.value.reason == "structure"
+
+
+def _replaced(value, old, new):
+    """The DER value with a part of it replaced, and the lengths of what holds that."""
+    if value == old:
+        return new
+    if not value[0] & 0x20 or old not in value:
+        return value
+    return der.make(value[0], *(_replaced(each, old, new) for each in der.children(value)))
 
 
 def test_changed_content_is_refused(anan, thailand, now):

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import archive, tools
+from . import archive, revoked, tools
 from .pipeline import CHECKS, How, verify_folder
 from .refusal import Line, Refused
 
@@ -37,14 +37,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         states = {root.country for root in tools.certificates(given.root)}
         tools.certificates(given.stamp_root)
+        revoked.lists(given.crl)
     except ValueError as error:
-        parser.error(f"--root, --stamp-root: {error}")
+        parser.error(f"--root, --stamp-root, --crl: {error}")
     if len(states) != 1:
         parser.error("--root: give the roots of one state, that of the sender")
     if absent := tools.missing():
         parser.error(f"not there: {', '.join(absent)}; install them")
     with tools.private_folder() as work:
-        lines, folder = check(given.package, given.age_key, tools.Roots(tuple(given.root), tuple(given.stamp_root), tuple(given.crl)), work)
+        try:
+            openssl = tools.Openssl(work, tools.Roots(tuple(given.root), tuple(given.stamp_root), tuple(given.crl)))
+        except Refused as refusal:
+            parser.error(str(refusal))
+        lines, folder = check(given.package, given.age_key, openssl, work)
         for line in lines:
             _say(line, given.json)
         good = all(line.passed for line in lines)
@@ -55,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def check(package: Path, key: Path, roots: tools.Roots, work: Path) -> tuple[list[Line], Path]:
+def check(package: Path, key: Path, openssl: tools.Openssl, work: Path) -> tuple[list[Line], Path]:
     """Decrypt, unpack and check a package, all in the private folder `work`. Returns a line a check, and the folder unpacked to."""
     folder = work / "package"
     lines: list[Line] = []
@@ -69,13 +74,12 @@ def check(package: Path, key: Path, roots: tools.Roots, work: Path) -> tuple[lis
             top = archive.unpack(source, plain.stat().st_size, folder)
         plain.unlink()
         lines.append(Line("archive", True, f"unpacked as {top}"))
-        openssl = tools.Openssl(work, roots)
     except Refused as refusal:
         name = "archive" if lines else "encryption"
         lines.append(Line(name, False, str(refusal), refusal.reason))
         missed = ("encryption", "archive", *CHECKS)[len(lines) :]
         return [*lines, *(Line(each, False, "not checked, because the check before it failed", "not-checked") for each in missed)], folder
-    how = How(openssl.signed, datetime.datetime.now(datetime.UTC), keys)
+    how = How(openssl.signed, datetime.datetime.now(datetime.timezone.utc), keys)  # noqa: UP017 - Python 3.9
     return [*lines, *verify_folder(folder, top, how).lines], folder
 
 

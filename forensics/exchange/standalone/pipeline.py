@@ -184,4 +184,4 @@ def _stamped(signed: Signed) -> str:
 
 
 def _moment(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.UTC)
+    return datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)  # noqa: UP017 - Python 3.9

@@ -88,7 +88,8 @@ def records(folder: Path, seal: Seal) -> Iterator[tuple[str, dict[str, Any], byt
         if hashlib.sha256(data).hexdigest() != seal.digests[name]:
             raise Refused("record-changed", f"record {name}: not what was sealed")
         value = canonical.loads(data, "record-form", f"record {name}")
-        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("type") not in _TYPES:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in _TYPES or value.get("format") != FORMAT:
             raise Refused("record-form", f"record {name}: not a sealed record of this version")
         if not isinstance(value.get("salt"), str) or not _SALT.fullmatch(value["salt"]):
             raise Refused("record-form", f"record {name}: not salted with 128 bits")

@@ -15,14 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from . import der, files
+from . import der, files, revoked, stamp
 from .pipeline import Signed, Signer
 from .refusal import Refused
 
 _SECONDS = 3600  # for the slowest of these programs
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s*([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
-_STAMP_TIME = re.compile(r"^Time stamp: (\w{3}) +([0-9]{1,2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)? ([0-9]{4}) GMT$", re.MULTILINE)
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 # What openssl says, by the reason that it gives; the first that fits.
 _SAID = (
@@ -53,19 +51,21 @@ class Roots(NamedTuple):
 
 
 class Openssl:
-    """Signatures checked by `openssl`, against roots that were made into one file each in the private folder `work`."""
+    """Signatures checked by `openssl`, against roots that were made into one file each in the private folder `work`.
+
+    Raises ValueError where a file that was given is not what it should be, Refused where `openssl` cannot read a revocation list.
+    """
 
     def __init__(self, work: Path, roots: Roots) -> None:
-        self._certificates = certificates(roots.signing)
-        self._roots = _written(work / "roots.pem", self._certificates)
-        stamping = certificates(roots.stamping)
-        self._stamping = _written(work / "stamping.pem", stamping) if stamping else None
-        self._crls = bool(roots.crls)
-        for path in roots.crls:  # `openssl cms` takes revocation lists out of the file of roots
+        self._certificates, stamping = certificates(roots.signing), certificates(roots.stamping)
+        self._lists = revoked.lists(roots.crls)
+        for path in roots.crls:
             form = "PEM" if b"-----BEGIN" in path.read_bytes() else "DER"
-            text = run(["openssl", "crl", "-inform", form, "-in", os.fspath(path)], path.name)
-            with open(self._roots, "a") as file:
-                file.write(text)
+            run(["openssl", "crl", "-inform", form, "-in", os.fspath(path), "-noout"], f"--crl {path.name}", "revocation-unknown")
+        # `openssl cms` and `openssl ts` take revocation lists out of the file of roots
+        self._roots = _written(work / "roots.pem", self._certificates, self._lists)
+        self._stamping = _written(work / "stamping.pem", stamping, self._lists) if stamping else None
+        self._trusted = (*self._certificates, *stamping)
 
     def signed(self, folder: Path, name: str) -> Signed:
         """Who signed the file `name` of the package in `folder`. Raises Refused."""
@@ -74,15 +74,18 @@ class Openssl:
         parts = der.read(signature, f"{name}.p7s")
         if not all(part.is_over(data) for part in parts):
             raise Refused("changed", f"{name}: is not what was signed")
-        stamped, warnings = self._stamp(folder, name)
-        if not self._crls:
-            warnings = (*warnings, f"{name}: whether a signer's certificate was revoked was not checked: give --crl")
-        moment = ["-attime", stamped[0]] if stamped else []
-        check = ["-crl_check_all"] if self._crls else []
+        stamped, warnings = self._stamp(folder, name, signature)
         command = ["openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-CAfile", self._roots, "-no-CApath", "-no-CAstore"]
-        command += [*check, *moment, "-in", os.fspath(folder / f"{name}.p7s"), "-content", os.fspath(folder / name), "-out", os.devnull]
-        run(command, name)
-        return Signed(tuple(self._signer(part) for part in parts), stamped[1] if stamped else None, warnings)
+        command += ["-in", os.fspath(folder / f"{name}.p7s"), "-content", os.fspath(folder / name), "-out", os.devnull]
+        if stamped is not None:
+            run([*command, "-attime", _seconds(stamped)], name)
+            if self._lists:
+                warnings += self._revocation(command, name, der.held(signature), stamped)
+        else:
+            run([*command, *(["-crl_check_all"] if self._lists else [])], name)
+        if not self._lists:
+            warnings += (f"{name}: whether a signer's certificate was revoked was not checked: give --crl",)
+        return Signed(tuple(self._signer(part) for part in parts), _text(stamped) if stamped else None, warnings)
 
     def _signer(self, part: der.Part) -> Signer:
         held = part.certificate
@@ -90,24 +93,54 @@ class Openssl:
         state = held.country or (next(iter(states)) if len(states) == 1 else "")
         return Signer(held.name, "", state, held.fingerprint, hashlib.sha256(held.key).hexdigest(), part.signed_at)
 
-    def _stamp(self, folder: Path, name: str) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
-        """When the time stamp over the signature of `name` was given: (seconds since 1970, ISO 8601); None where it is not checked."""
+    def _stamp(self, folder: Path, name: str, signature: bytes) -> tuple[datetime.datetime | None, tuple[str, ...]]:
+        """When the time stamp over the signature of `name` was given; None where there is none, or whose it is cannot be checked."""
         path = folder / f"{name}.p7s.tsr"
         if not path.exists():
             return None, ()
+        found = stamp.read(files.read(folder, f"{name}.p7s.tsr"), signature, name)
         if self._stamping is None:
             return None, (f"{name}: its time stamp was not checked: give --stamp-root",)
-        run(
-            ["openssl", "ts", "-verify", "-data", os.fspath(folder / f"{name}.p7s"), "-in", os.fspath(path), "-CAfile", self._stamping],
-            name,
-            "stamp",
-        )
-        match = _STAMP_TIME.search(run(["openssl", "ts", "-reply", "-in", os.fspath(path), "-text"], name, "stamp"))
-        if match is None:
-            raise Refused("stamp", f"{name}: its time stamp says no time that can be read")
-        text = f"{match[4]}-{_MONTHS.index(match[1]) + 1:02}-{int(match[2]):02}T{match[3]}Z"
-        moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
-        return (str(int(moment.timestamp())), text), ()
+        command = ["openssl", "ts", "-verify", "-data", os.fspath(folder / f"{name}.p7s"), "-in", os.fspath(path)]
+        command += ["-CAfile", self._stamping]
+        run([*command, "-attime", _seconds(found.at)], name, "stamp")
+        return found.at, self._revocation(command, name, found.certificates, found.at, stamping=True) if self._lists else ()
+
+    def _revocation(
+        self, command: list[str], name: str, held: Sequence[der.Certificate], at: datetime.datetime, *, stamping: bool = False
+    ) -> tuple[str, ...]:
+        """That no certificate of a signature that existed `at` was revoked by then; returns what is not known. Raises Refused.
+
+        `openssl` says whether one was revoked, whenever that was: the lists are newer than the time stamp. Where it was, every entry for a
+        certificate of the file must be of later. Of a stamping authority it must also say that the key was not harmed, since whoever stole
+        that states what time he likes.
+        """
+        who = "its time stamp" if stamping else "a signer"
+        warnings: tuple[str, ...] = ()
+        try:
+            run([*command, "-crl_check_all", "-no_check_time"], name)
+        except Refused as refusal:
+            if refusal.reason == "revocation-unknown" and stamping:
+                warnings = (f"{name}: whether the authority of {who} was revoked is not known: give its list as --crl",)
+            elif refusal.reason != "revoked" or not self._is_excused(held, at, stamping=stamping):
+                raise Refused("stamp" if stamping else refusal.reason, str(refusal)) from None
+            else:
+                warnings = (f"{name}: a certificate of {who} was revoked after {_text(at)}, when it was stamped",)
+        now = datetime.datetime.now(der.UTC)
+        for each in revoked.newest(self._lists, {certificate.issuer for certificate in held}):
+            if each.until is not None and each.until < at and not stamping:
+                raise Refused("revocation-unknown", f"{name}: a revocation list was current until {_text(each.until)}, stamped {_text(at)}")
+            if each.until is None or each.until < now:
+                warnings += (f"{name}: the revocation list for {who} is of {_text(each.since)}: what was revoked since is not known",)
+        return warnings
+
+    def _is_excused(self, held: Sequence[der.Certificate], at: datetime.datetime, *, stamping: bool) -> bool:
+        serials = {each.serial for each in (*held, *self._trusted)}
+        try:
+            found = tuple(revoked.entries(self._lists, serials))
+        except (ValueError, IndexError):
+            return False  # an entry that cannot be read excuses nothing
+        return bool(found) and all(each.since > at and (not stamping or each.reason in revoked.KEY_UNHARMED) for each in found)
 
 
 def decrypt(package: Path, key: Path, target: Path) -> tuple[str, ...]:
@@ -159,10 +192,17 @@ def certificates(paths: Iterable[Path]) -> list[der.Certificate]:
         raise ValueError("not a certificate") from None
 
 
-def _written(path: Path, certificates: Sequence[der.Certificate]) -> str:
-    lines = []
-    for each in certificates:
-        text = base64.encodebytes(each.der).decode()
-        lines.append(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
-    path.write_text("".join(lines))
+def _written(path: Path, certificates: Sequence[der.Certificate], crls: Sequence[revoked.RevocationList]) -> str:
+    held = [("CERTIFICATE", each.der) for each in certificates] + [("X509 CRL", each.der) for each in crls]
+    text = "".join(f"-----BEGIN {kind}-----\n{base64.encodebytes(data).decode()}-----END {kind}-----\n" for kind, data in held)
+    path.write_text(text)
     return os.fspath(path)
+
+
+def _seconds(moment: datetime.datetime) -> str:
+    """Seconds since 1970, as `openssl` takes them."""
+    return str(int(moment.timestamp()))
+
+
+def _text(moment: datetime.datetime) -> str:
+    return f"{moment.isoformat()[:19]}Z"
