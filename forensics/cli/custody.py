@@ -11,8 +11,7 @@ from forensics.cli.console import by_option, case_option, json_option, say, tabl
 from forensics.cli.identity_options import clock, identity_option, opened, opened_trust, passphrase_option, trust_option
 from forensics.custody.telling import blocks
 from forensics.errors import CustodyBroken
-from forensics.exchange import kept
-from forensics.exchange.receipt import heads_from_receipts
+from forensics.exchange import kept, receipt
 from forensics.location import escape
 from forensics.signing import Trust
 
@@ -139,7 +138,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
     """Prove that no line, body, segment, sealed record or package was changed, dropped, inserted or moved; and all signatures."""
     case = open_case(folder)
     trusted = _trusted(trust_folder, identity_folder)
-    heads = heads_from_receipts(case, trusted)
+    heads = receipt.heads_from_receipts(case, trusted)
     problems, notices = [], []
     for path in against:
         stated = log.read_counterpart(path, trusted)
@@ -149,6 +148,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
     proof = prove(case, heads=heads, trust=trusted)
     problems += proof.problems
     problems += kept.problems(case)
+    problems += receipt.problems(case, trusted)
     notices += proof.notices
     if as_json:
         say({"problems": problems, "notices": notices, "head": log.head(case.folder), "signed": proof.signed})

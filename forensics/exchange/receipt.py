@@ -1,83 +1,61 @@
 """The receiver's answer to a package: a signed statement of what was received, and the sender's manifest countersigned.
 
 ``<id>.receipt.json`` (canonical JSON) with ``<id>.receipt.json.p7s``. It states the head of the sender's custody log that the receiver
-holds: a log cut or rewritten afterwards no longer fits it. `custody verify` of the sender takes it from there (`heads_from_receipts`).
+holds: a log cut or rewritten afterwards no longer fits it. `custody verify` of the sender takes it from there (`heads_from_receipts`),
+and holds every receipt in the case against what the log says of it (`problems`).
 """
 
 import base64
 import binascii
 import contextlib
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from forensics import custody, signing
 from forensics.case import Case
+from forensics.custody.signatures import SignedBy, signers
 from forensics.digest import canonical, sha256
 from forensics.errors import PackageInvalid, SignatureInvalid, UsageError
 from forensics.exchange import receive
 from forensics.exchange.disclosure import Disclosure
+from forensics.exchange.receipt_form import FORMAT, TIME, By, Head, Receipt, bounded, decode, logged, moment
 from forensics.exchange.standalone import files
 from forensics.segment import write_whole
 from forensics.signing import Identity, Trust, certificates, cms
 
-FORMAT = "forensics-receipt/1"
-_LARGEST = 1 << 20
-
-
-class Head(Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of a custody log: number and SHA-256."""
-
-    seq: int
-    head: str
-
-
-class By(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who received: name, state, fingerprint of the certificate."""
-
-    name: str
-    state: str
-    fingerprint: str
-
-
-class Receipt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is signed. `custody` is the last line of the sender's log in the package, `own` that of the receiver's log after receiving.
-
-    tag_manifest is the text of ``tagmanifest-sha256.txt``, countersigned its signature file with the receiver's beside those of the
-    senders, in base64.
-    """
-
-    format: str
-    disclosure: str
-    package_sha256: str
-    tag_manifest_sha256: str
-    tag_manifest: str
-    countersigned: str
-    custody: Head
-    own: Head
-    at: str
-    by: By
+_ENDING = ".receipt.json"
+_CLOCKS = timedelta(minutes=5)  # between what a receipt says of its time and what its signature says
 
 
 def write(case: Case, name: str, identity: Identity, *, at: datetime, folder: Path | None = None) -> Path:
     """Sign the receipt of a received package, into `folder` (default: the case's ``received/``), and log that.
 
-    The case is locked by the caller. Beside it lies the countersigned signature by itself, as ``<id>.tagmanifest-sha256.txt.p7s``.
-    Returns the receipt's path. Raises UsageError where there is no such package or its receipt was written before, PackageInvalid where it
-    was changed since, SigningError.
+    The case is locked by the caller. Beside it lies the countersigned signature by itself, as ``<id>.tagmanifest-sha256.txt.p7s``. A
+    receipt that was written whole and, by a crash, not logged is logged now. Returns the receipt's path. Raises UsageError where there is
+    no such package or its receipt was written before, PackageInvalid where it was changed since, SigningError.
     """
     package = receive.find(case, name)
     if wrong := receive.problems(case, package):
         raise PackageInvalid(f"no receipt: {wrong[0]}")
+    target = (folder or case.folder / receive.FOLDER) / f"{package.name}{_ENDING}"
+    data = _left(case, target, package, identity) if target.exists() else _write(case, target, package, identity, at)
+    body = {
+        "direction": "given",
+        "receipt_sha256": sha256(data),
+        "disclosure": package.disclosure.id,
+        "package_sha256": package.package_sha256,
+    }
+    custody.append(case.folder, "receipted", object=package.name, body=body, by=identity.name, at=at)
+    return target
+
+
+def _write(case: Case, target: Path, package: receive.Received, identity: Identity, at: datetime) -> bytes:
     held = package.folder(case)
-    target = (folder or case.folder / receive.FOLDER) / f"{package.name}.receipt.json"
-    if target.exists():
-        raise UsageError(f"{target}: exists already; send that one, or name another folder with --output")
     tags = (held / files.TAG_MANIFEST).read_bytes()
     signature = signing.countersign(tags, (held / f"{files.TAG_MANIFEST}.p7s").read_bytes(), identity, at=at)
-    seq, head = package.custody
     made = Receipt(
         format=FORMAT,
         disclosure=package.disclosure.id,
@@ -85,32 +63,52 @@ def write(case: Case, name: str, identity: Identity, *, at: datetime, folder: Pa
         tag_manifest_sha256=package.tag_manifest_sha256,
         tag_manifest=tags.decode("ascii"),
         countersigned=base64.b64encode(signature).decode(),
-        custody=Head(seq, head),
+        custody=Head(*package.custody),
         own=Head(*custody.head(case.folder)),
-        at=at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at=at.astimezone(UTC).strftime(TIME),
         by=By(identity.name, identity.country, identity.fingerprint),
     )
     data = canonical(made)
     write_whole(target.with_name(f"{package.name}.{files.TAG_MANIFEST}.p7s"), signature)
     write_whole(target.with_name(f"{target.name}.p7s"), signing.sign(data, identity, at=at))
-    write_whole(target, data)
-    body = {"direction": "given", "receipt_sha256": sha256(data), "disclosure": made.disclosure, "package_sha256": made.package_sha256}
-    custody.append(case.folder, "receipted", object=package.name, body=body, by=identity.name, at=at)
-    return target
+    write_whole(target, data)  # last: what has no .json is no receipt
+    return data
+
+
+def _left(case: Case, target: Path, package: receive.Received, identity: Identity) -> bytes:
+    """The receipt that a crash kept from being logged. Raises UsageError where it was logged, or is none of `identity` for this package."""
+    data = bounded(target)
+    if sha256(data) in logged(case, "given").get(package.name, {}):
+        raise UsageError(f"{target}: exists already; send that one, or name another folder with --output")
+    try:
+        made = decode(data, target)
+        found = signers(data, bounded(target.with_name(f"{target.name}.p7s")), None)
+    except (UsageError, SignatureInvalid, OSError) as error:
+        raise UsageError(f"{target}: exists already and cannot be logged ({error}); take it away, and write it again") from error
+    whole = (
+        [each.fingerprint for each in found] == [made.by.fingerprint] == [identity.fingerprint]
+        and (made.disclosure, made.package_sha256) == (package.disclosure.id, package.package_sha256)
+        and (made.tag_manifest_sha256, made.custody) == (package.tag_manifest_sha256, Head(*package.custody))
+        and not custody.verify(case.folder, heads={made.own.seq: made.own.head})
+    )
+    if not whole:
+        raise UsageError(f"{target}: exists already, and is no receipt by {identity.name} that fits this package and this case's log")
+    return data
 
 
 def check(case: Case, path: Path, *, trust: Trust, at: datetime, by: str | None = None) -> Receipt:
     """Verify a partner's receipt against what this case disclosed, keep it in ``packages/`` and log it. The case is locked by the caller.
 
-    Raises PackageInvalid where it does not fit what was sent or our log, SignatureInvalid, UsageError for what is no receipt, OSError.
+    One that was kept and, by a crash, not logged is logged now. Raises PackageInvalid where it does not fit what was sent or our log,
+    SignatureInvalid, UsageError for what is no receipt, OSError.
     """
-    data, signature = _bounded(path), _bounded(path.with_name(f"{path.name}.p7s"))
-    made = _decode(data, path)
-    sent, said = _sent(case, made.disclosure)
-    signers = signing.verify(data, signature, trust, now=at)
-    of_receiver = [each for each in signers if each.fingerprint == made.by.fingerprint and each.state == made.by.state == said.to.state]
-    if len(signers) != 1 or not of_receiver:
-        names = ", ".join(f"{each.name} of {each.state}" for each in signers)
+    data, signature = bounded(path), bounded(path.with_name(f"{path.name}.p7s"))
+    made = decode(data, path)
+    sent, said = _sent(case, made)
+    found = signing.verify(data, signature, trust, now=at)
+    of_receiver = [each for each in found if each.fingerprint == made.by.fingerprint and each.state == made.by.state == said.to.state]
+    if len(found) != 1 or not of_receiver:
+        names = ", ".join(f"{each.name} of {each.state}" for each in found)
         raise PackageInvalid(f"{path.name}: says to be by {made.by.name} of {made.by.state}, for {said.to.state}, and is signed by {names}")
     for what, stated, ours in (
         ("package", made.package_sha256, sent.get("package_sha256")),
@@ -120,11 +118,15 @@ def check(case: Case, path: Path, *, trust: Trust, at: datetime, by: str | None 
     ):
         if stated != ours:
             raise PackageInvalid(f"{path.name}: the {what} that was received ({stated}) is not the one that was sent ({ours})")
+    if abs(moment(made.at) - moment(found[0].signed_at)) > _CLOCKS:
+        raise PackageInvalid(f"{path.name}: says to be of {made.at}, and was signed at {found[0].signed_at}")
     _countersigned(made, said, path)
     if broken := custody.verify(case.folder, heads={made.custody.seq: made.custody.head}):
         raise PackageInvalid(f"{path.name}: our custody log does not fit it: {broken[0]}")
-    kept = case.packages / f"{made.disclosure}.receipt.json"
-    if kept.exists():
+    kept = case.packages / f"{made.disclosure}{_ENDING}"
+    if kept.exists() and bounded(kept) != data:
+        raise UsageError(f"{kept}: another receipt of {made.disclosure} was kept before")
+    if kept.exists() and sha256(data) in logged(case, "taken").get(made.disclosure, {}):
         raise UsageError(f"{kept}: the receipt of {made.disclosure} was checked and kept before")
     write_whole(kept.with_name(f"{kept.name}.p7s"), signature)
     write_whole(kept, data)
@@ -144,19 +146,76 @@ def check(case: Case, path: Path, *, trust: Trust, at: datetime, by: str | None 
 def heads_from_receipts(case: Case, trust: Trust | None = None) -> dict[int, str]:
     """Number and SHA-256 of the lines of this case's log that partners hold, by the receipts that were kept.
 
-    With `trust` only receipts count whose signature holds. Give it to `custody.verify` as `heads`. Raises UsageError for a damaged receipt.
+    Only receipts count whose signature holds; with `trust`, that of somebody under a pinned root. `problems` names the others. Give it to
+    `custody.verify` as `heads`. Raises CustodyBroken.
     """
-    heads: dict[int, str] = {}
-    for path in sorted(case.packages.glob("*.receipt.json")):
-        data = _bounded(path)
-        made = _decode(data, path)
-        if trust is not None:
-            try:
-                signing.verify(data, _bounded(path.with_name(f"{path.name}.p7s")), trust, at=_moment(made.at))
-            except SignatureInvalid:
-                continue
-        heads[made.custody.seq] = made.custody.head
-    return heads
+    taken = logged(case, "taken")
+    held = (_proved(path, taken.get(_object(path), {}), trust) for path in _kept(case))
+    return {made.custody.seq: made.custody.head for made in held if isinstance(made, Receipt)}
+
+
+def problems(case: Case, trust: Trust | None = None) -> Iterator[str]:
+    """What is wrong with the receipts in the case: missing, changed, not logged, or not signed as they say. Raises CustodyBroken.
+
+    A receipt that was taken is judged as of the time at which the log says that: a certificate that expired since undoes nothing. Of those
+    that were given, only one that lies in ``received/`` is compared: it is the partner's to keep.
+    """
+    taken, given = logged(case, "taken"), logged(case, "given")
+    kept = _kept(case)
+    for name in sorted(taken.keys() - {_object(path) for path in kept}):
+        yield f"{case.packages.name}/{name}{_ENDING}: is missing, though the log says that it was kept; check the partner's once more"
+    for path in kept:
+        where, lines = f"{case.packages.name}/{path.name}", taken.get(_object(path), {})
+        if isinstance(found := _proved(path, lines, trust), str):
+            yield f"{where}: {found}"
+        yield from _vouched(path, where, lines, "`forensics receipt --check` with the partner's logs it")
+    for path in sorted((case.folder / receive.FOLDER).glob(f"*{_ENDING}")):
+        yield from _vouched(path, f"{receive.FOLDER}/{path.name}", given.get(_object(path), {}), "`forensics receipt` logs it")
+
+
+def _kept(case: Case) -> list[Path]:
+    return sorted(case.packages.glob(f"*{_ENDING}"))
+
+
+def _object(path: Path) -> str:
+    """What a receipt in the case is of, by its name: a disclosure that was sent, or a package that was received."""
+    return path.name.removesuffix(_ENDING)
+
+
+def _proved(path: Path, lines: dict[str, str], trust: Trust | None) -> Receipt | str:
+    """A receipt that was kept and whose signature holds; or what is wrong with it.
+
+    It is judged as of the time at which it was logged; where it was not, as of the time that it claims.
+    """
+    try:
+        data = bounded(path)
+        made = decode(data, path)
+        signature = bounded(path.with_name(f"{path.name}.p7s"))
+        by = signers(data, signature, trust, at=_since(lines.get(sha256(data))) or moment(made.at))
+    except OSError as error:
+        return f"cannot be read, or its signature cannot ({error.strerror}); restore it from a copy"
+    except UsageError as error:
+        return f"was changed since it was kept ({error}); restore it from a copy"
+    except SignatureInvalid as error:
+        return f"its signature does not hold: {error}"
+    return made if _is_by(made, by) else f"its signature is not by {made.by.name} of {made.by.state}, who it says has received"
+
+
+def _is_by(made: Receipt, by: tuple[SignedBy, ...]) -> bool:
+    return [each.fingerprint for each in by] == [made.by.fingerprint]
+
+
+def _vouched(path: Path, where: str, lines: dict[str, str], mend: str) -> Iterator[str]:
+    """Whether the log says that a receipt is this one."""
+    try:
+        same = sha256(bounded(path)) in lines
+    except (OSError, UsageError) as error:
+        yield f"{where}: cannot be compared with the log ({error})"
+        return
+    if not lines:
+        yield f"{where}: the custody log does not say that there is this receipt; {mend}"
+    elif not same:
+        yield f"{where}: was changed: it does not have the SHA-256 that was logged; restore it from a copy"
 
 
 def _countersigned(made: Receipt, said: Disclosure, path: Path) -> None:
@@ -173,33 +232,27 @@ def _countersigned(made: Receipt, said: Disclosure, path: Path) -> None:
         raise PackageInvalid(f"{path.name}: the manifest is not signed by our two officers and by {made.by.name} of {made.by.state}")
 
 
-def _sent(case: Case, name: str) -> tuple[dict[str, object], Disclosure]:
-    """What our log says of a disclosure that was sent. Raises UsageError."""
+def _sent(case: Case, made: Receipt) -> tuple[dict[str, object], Disclosure]:
+    """What our log says of the package that a receipt names; where it names none that was sent, of the last of that disclosure.
+
+    An approval that was interrupted is logged again, with the package that was encrypted anew. Raises UsageError.
+    """
+    found: tuple[dict[str, object], Disclosure] | None = None
     for line in custody.read(case.folder):
-        if line.event == "disclosed" and line.object == name and line.body and "disclosure" in line.body:
+        if line.event == "disclosed" and line.object == made.disclosure and line.body and "disclosure" in line.body:
             with contextlib.suppress(msgspec.ValidationError):
-                return line.body, msgspec.convert(line.body["disclosure"], Disclosure)
-    raise UsageError(f"{name!r}: this case has sent no such disclosure; is it the receipt of another case?")
+                found = line.body, msgspec.convert(line.body["disclosure"], Disclosure)
+                if line.body.get("package_sha256") == made.package_sha256:
+                    return found
+    if found is None:
+        raise UsageError(f"{made.disclosure!r}: this case has sent no such disclosure; is it the receipt of another case?")
+    return found
 
 
-def _decode(data: bytes, path: Path) -> Receipt:
+def _since(text: str | None) -> datetime | None:
+    """The time of a line of the log; `None` where it says none, which its verification names."""
     try:
-        made = msgspec.json.decode(data, type=Receipt)
-        good = canonical(made) == data and made.format == FORMAT and made.custody.seq > 0
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: is not a receipt ({error})") from error
-    if not good:
-        raise UsageError(f"{path}: is not a receipt in canonical form (RFC 8785), or of a format that is not known")
-    return made
-
-
-def _moment(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def _bounded(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise UsageError(f"{path}: is larger than {_LARGEST} bytes, so it is not a receipt")
-    return data
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

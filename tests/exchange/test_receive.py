@@ -4,12 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyrage
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
 sys.path.insert(0, str(Path(__file__).parent))
 import packages
@@ -238,6 +239,7 @@ def _signed(path: Path, change: dict[str, object], identity: Identity = RECEIVER
         ({"custody": {"seq": 3, "head": "0" * 64}}, "head of our custody log"),
         ({"countersigned": "!"}, "not base64"),
         ({"by": {"name": "R", "state": "VN", "fingerprint": "0" * 64}}, "is signed by Receiver of VN"),
+        ({"at": "2020-01-01T00:00:00Z"}, "says to be of 2020-01-01T00:00:00Z, and was signed at"),
     ],
 )
 def test_a_receipt_that_does_not_fit_what_was_sent_is_refused(
@@ -280,6 +282,151 @@ def test_what_was_never_sent_or_is_no_receipt_is_refused(exchanged: tuple[Case, 
     path.write_bytes(b"{}")
     with pytest.raises(UsageError, match="is not a receipt"):
         receipt.check(sent, path, trust=TRUST, at=now())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "yesterday"},
+        {"at": "2026-3-1T08:00:00Z"},
+        {"at": "2026-02-30T08:00:00Z"},
+        {"own": {"seq": 2, "head": "x"}},
+        {"own": {"seq": 0, "head": "0" * 64}},
+    ],
+)
+def test_a_receipt_whose_values_are_of_no_such_form_is_refused(exchanged: tuple[Case, Case, Path], change: dict[str, object]) -> None:
+    sent, _, path = exchanged
+    _signed(path, change)
+    with pytest.raises(UsageError, match="is not a receipt"):
+        receipt.check(sent, path, trust=TRUST, at=now())
+    assert list(sent.packages.iterdir()) == []
+
+
+def test_a_kept_receipt_that_is_missing_or_changed_is_a_problem(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, _, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    assert list(receipt.problems(sent, TRUST)) == list(receipt.problems(sent)) == []
+    held = sent.packages / "A-1-D1.receipt.json"
+    beside = held.with_name(f"{held.name}.p7s")
+    whole, signature = held.read_bytes(), beside.read_bytes()
+
+    held.write_bytes(whole.replace(b'"at":"2026', b'"at":"2027'))
+    first, second = receipt.problems(sent, TRUST)
+    assert "packages/A-1-D1.receipt.json: its signature does not hold: The content is not what was signed" in first
+    assert second == ("packages/A-1-D1.receipt.json: was changed: it does not have the SHA-256 that was logged; restore it from a copy")
+    held.write_bytes(b'{"at":"yesterday"}')
+    assert "was changed since it was kept" in next(receipt.problems(sent, TRUST))
+    assert receipt.heads_from_receipts(sent, TRUST) == {}
+
+    held.write_bytes(whole)
+    beside.write_bytes(signature[:-1] + bytes((signature[-1] ^ 1,)))
+    assert "its signature does not hold" in next(receipt.problems(sent))
+    beside.unlink()
+    assert "its signature cannot (No such file or directory)" in next(receipt.problems(sent, TRUST))
+    held.unlink()
+    (problem,) = receipt.problems(sent, TRUST)
+    assert problem.startswith("packages/A-1-D1.receipt.json: is missing, though the log says that it was kept")
+
+
+def test_custody_verify_names_a_kept_receipt_that_was_changed(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, _, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    command = ["custody", "verify", "--case", str(sent.folder)]
+    assert "receipt" not in CliRunner().invoke(cli, command).output
+    (sent.packages / "A-1-D1.receipt.json").write_bytes(b"x")
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 1
+    assert "packages/A-1-D1.receipt.json: was changed since it was kept" in f"{done.output}{done.exception}"
+
+
+def test_a_kept_receipt_by_another_than_it_says_is_a_problem(exchanged: tuple[Case, Case, Path]) -> None:
+    from forensics import signing
+
+    sent, _, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    held = sent.packages / "A-1-D1.receipt.json"
+    author = identity_of(WORLD.author, WORLD.age)
+    held.with_name(f"{held.name}.p7s").write_bytes(signing.sign(held.read_bytes(), author, at=now()))
+    assert list(receipt.problems(sent, TRUST)) == [
+        "packages/A-1-D1.receipt.json: its signature is not by Receiver of VN, who it says has received"
+    ]
+    assert receipt.heads_from_receipts(sent, TRUST) == {}
+
+
+def test_a_receipt_outlives_the_revocation_of_who_signed_it(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, _, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    receiver = packages.Holder(WORLD.author.key, x509.load_der_x509_certificate(RECEIVER.certificate))
+    for since, number in ((now() + timedelta(minutes=1), 0), (now() - timedelta(days=2), 1)):
+        revoked = trust(("VN", VIET_NAM), crls=[packages.crl(VIET_NAM, [receiver], since)])
+        found = list(receipt.problems(sent, revoked))
+        assert len(found) == number
+        assert all("A certificate was revoked" in problem for problem in found)
+
+
+def _cut(case: Case) -> None:
+    """The log without its last line, as after a crash before that was written."""
+    log = case.folder / "custody.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def test_a_receipt_that_a_crash_kept_from_the_log_is_logged_by_the_next_try(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, case, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    kept_there = (sent.packages / "A-1-D1.receipt.json").read_bytes()
+    written = path.read_bytes()
+    _cut(sent)
+    _cut(case)
+    assert [problem.partition(";")[0] for problem in (*receipt.problems(sent), *receipt.problems(case))] == [
+        "packages/A-1-D1.receipt.json: the custody log does not say that there is this receipt",
+        "received/A-1-D1.receipt.json: the custody log does not say that there is this receipt",
+    ]
+    receipt.check(sent, path, trust=TRUST, at=now())
+    assert receipt.write(case, "A-1-D1", RECEIVER, at=now()) == path
+    assert ((sent.packages / "A-1-D1.receipt.json").read_bytes(), path.read_bytes()) == (kept_there, written)
+    for held, direction in ((sent, "taken"), (case, "given")):
+        line = list(custody.read(held.folder))[-1]
+        assert line.body is not None
+        assert (line.event, line.body["direction"], line.body["receipt_sha256"]) == ("receipted", direction, sha256(written))
+        assert list(receipt.problems(held)) == []
+    with pytest.raises(UsageError, match="was checked and kept before"):
+        receipt.check(sent, path, trust=TRUST, at=now())
+    with pytest.raises(UsageError, match="exists already; send that one"):
+        receipt.write(case, "A-1-D1", RECEIVER, at=now())
+
+
+def test_what_lies_in_a_receipts_place_and_is_not_ours_is_not_logged(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, case, path = exchanged
+    _cut(case)
+    before = custody.head(case.folder)
+    with pytest.raises(UsageError, match="is no receipt by Author that fits"):
+        receipt.write(case, "A-1-D1", identity_of(WORLD.author, WORLD.age), at=now())
+    _signed(path, {"package_sha256": "0" * 64})
+    with pytest.raises(UsageError, match="is no receipt by Receiver that fits"):
+        receipt.write(case, "A-1-D1", RECEIVER, at=now())
+    path.write_bytes(b"{}")
+    with pytest.raises(UsageError, match="cannot be logged"):
+        receipt.write(case, "A-1-D1", RECEIVER, at=now())
+    assert custody.head(case.folder) == before
+    (sent.packages / path.name).write_bytes(b"{}")
+    with pytest.raises(UsageError, match="is not a receipt"):
+        receipt.check(sent, path, trust=TRUST, at=now())
+
+
+@pytest.mark.parametrize("other_first", [True, False])
+def test_a_receipt_fits_the_package_it_names_of_those_that_were_logged(
+    exchanged: tuple[Case, Case, Path], tmp_path: Path, other_first: bool
+) -> None:
+    """An approval that is interrupted and made again logs another package of the same disclosure."""
+    sent, _, path = exchanged
+    line = list(custody.read(sent.folder))[-1]
+    assert line.body is not None
+    other = line.body | {"package_sha256": "1" * 64}
+    if other_first:
+        _cut(sent)
+    for body in (other, line.body) if other_first else (other,):
+        custody.append(sent.folder, "disclosed", object="A-1-D1", body=body, by="Approver")
+    assert receipt.check(sent, path, trust=TRUST, at=now()).package_sha256 == line.body["package_sha256"]
 
 
 # --- command line -----------------------------------------------------------------------------------------------------------
