@@ -104,10 +104,19 @@ def test_seal_dry_run_disclose_approve(desk: Desk) -> None:
     assert not list((desk.case / "packages").iterdir())
     with pytest.raises(ForensicsError, match="asylum"):
         desk.disclose()
-    assert "A-1-D1: drafted" in desk.disclose("--protection-check", "nobody", "--lang", "en", "--lang", "id")
+    assert "A-1-D1: drafted" in desk.disclose("--protection-check", "nobody", "--caveat", "eyes only", "--lang", "en", "--lang", "id")
     with pytest.raises(ForensicsError, match="second person"):
         desk.approve("sari")
-    assert "aye1@example.org" in desk.approve("wayan", "--dry-run")
+    shown = desk.approve("wayan", "--dry-run")
+    assert "aye1@example.org" in shown
+    for name, value in (
+        *(("purpose", "route"), ("onward", "none"), ("use", "intelligence"), ("expires", "2090-11-01"), ("tlp", "TLP:AMBER+STRICT")),
+        *(("to", "Immigration (VN)"), ("from", "Imigrasi (ID), sari"), ("caveat", "eyes only"), ("on-expiry", "destroy")),
+        *(("protection-checked-by", "Sari"), ("protection-check (for the house alone)", "nobody"), ("report in", "en, id")),
+    ):
+        assert re.search(rf"(?m)^. {re.escape(name)} +. {re.escape(value)} +.$", shown), name
+    told = json.loads(desk.approve("wayan", "--dry-run", "--json"))
+    assert (told["disclosure"]["purpose"], told["terms"]["checked"]) == ("route", "nobody")
     assert "signed by two officers" in desk.approve("wayan")
     assert [path.name for path in (desk.case / "packages").iterdir()] == ["A-1-D1.tar.age"]
     assert "the chain holds" in desk.run("custody", "verify", "--case", desk.case)

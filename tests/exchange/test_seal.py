@@ -17,7 +17,8 @@ from parties import FACTS, INFO, PHONE, RUN_DIGEST, Decision, Index, Office, Per
 
 from forensics import custody
 from forensics.errors import CaseError, NotDisclosable, NotReviewed, PackageInvalid
-from forensics.exchange import seal, sealed
+from forensics.exchange import kept, seal, sealed
+from forensics.exchange.standalone import seal as standalone_seal
 from forensics.model import CaseInfo, Record
 
 
@@ -28,6 +29,27 @@ def test_a_seal_is_refused_naming_each_required_field_that_is_missing(tmp_path: 
     for field in ("case.officer_in_charge", "case.legal_authority.id", "exhibit.2026-1.seizure.place", "exhibit.2026-1.seal_no"):
         assert field in str(caught.value)
     assert "case.agency" not in str(caught.value)
+    assert not list(office.case.seals.iterdir())
+
+
+@pytest.mark.parametrize("number", ["คดี 17/2569", "Đ-17", "案件-17", "x" * 1000])
+def test_a_case_number_in_any_script_is_read_back_by_us_and_by_the_program_that_stands_alone(tmp_path: Path, number: str) -> None:
+    office = Office(tmp_path, [record(1)], info=msgspec.structs.replace(INFO, case_id=number))
+    made = office.seal()
+    names = {path.stem for path in (made.folder / "records").iterdir()}
+    assert made.digests().keys() == names
+    assert list(kept.problems(office.case)) == []
+    (tmp_path / "bag" / "data").mkdir(parents=True)
+    (tmp_path / "bag" / "data" / "seal.sha256").write_bytes((made.folder / "seal.sha256").read_bytes())
+    read = standalone_seal.read(tmp_path / "bag")
+    assert (read.case, read.digests) == (number, made.digests())
+
+
+@pytest.mark.parametrize(("number", "why"), [("x" * 1001, "1001 characters"), ("A\x85 1", "one line"), ("A\u2028 1", "one line")])
+def test_a_case_number_that_no_reader_takes_is_not_sealed(tmp_path: Path, number: str, why: str) -> None:
+    office = Office(tmp_path, [record(1)], info=msgspec.structs.replace(INFO, case_id=number))
+    with pytest.raises(NotDisclosable, match=why):
+        office.seal()
     assert not list(office.case.seals.iterdir())
 
 
