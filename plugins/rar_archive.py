@@ -21,7 +21,7 @@ Listing = Callable[[], Iterator[Entry]]
 
 
 @container(
-    version="1.1",
+    version="1.2",
     mime=("application/x-rar", "application/x-rar-compressed", "application/vnd.rar"),
     magic=(MAGIC4, MAGIC5),
     prepare=passwords,
@@ -67,10 +67,12 @@ def _members(stream: BinaryIO, entries: Listing, inventory: Inventory, tried: Tr
                 raise LimitExceeded(f"RAR archive of more than {MAX_MEMBERS} members; the first were listed")
             inventory.note(entry.path, directory=entry.kind == "directory")
             kind = entry.kind
-            password = None
+            password, why = None, ""
             if kind == "file":
-                if entry.lock is not None and (password := rar_content.fitting(stream, entry, tried) if _readable(entry) else None) is None:
-                    inventory.locked(entry.path + (f": {tried.said}" if tried.said else ""))
+                if entry.lock is not None:
+                    password, why = _password(stream, entry, tried)
+                if entry.lock is not None and password is None:
+                    inventory.locked(entry.path + (f": {why}" if why else ""))
                     kind = "other"
                 elif why := _unread(entry):
                     inventory.unread(entry.path, why)
@@ -88,6 +90,14 @@ def _members(stream: BinaryIO, entries: Listing, inventory: Inventory, tried: Tr
             )
     finally:
         solid.close()
+
+
+def _password(stream: BinaryIO, entry: Entry, tried: Tried) -> tuple[bytes | None, str]:
+    """The password that opens a member, or `None` and what is to be said of it."""
+    try:
+        return rar_content.fitting(stream, entry, tried) if _readable(entry) else None, tried.said
+    except LimitExceeded as error:  # its own: members behind it are read
+        return None, str(error)
 
 
 def _readable(entry: Entry) -> bool:

@@ -26,11 +26,13 @@ def fitting(stream: BinaryIO, entry: Entry, tried: Tried) -> bytes | None:
     lock = entry.lock
     if lock is None or not lock.salt:
         return None
+    rar_keys.refuse_endless(lock)
     if entry.size == 0 and tried:
         return b""  # there is nothing that a wrong password would do to it
     if lock.check:
         return rar_keys.by_check(lock, tried)
-    for password in tried.candidates(lock.rounds) if not entry.solid else ():
+    times = rar_keys.times4 if lock.form == 4 else lambda _: 1
+    for password in tried.candidates(lock.rounds, times) if not entry.solid else ():
         if _opens(stream, entry, password, beginning=tried.fitted(password)):
             tried.fits(password)
             return password

@@ -5,7 +5,8 @@ import hashlib
 import hmac
 import struct
 import zlib
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem, xor
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -16,6 +17,9 @@ from forensics.errors import LimitExceeded
 MAX_POWER = 24  # powers of two of rounds, as in RAR itself
 ROUNDS = 1 << 27  # on one archive: 512 passwords of version 4, 4096 of version 5
 _PART = 1 << 14  # rounds between two bytes of version 4's vector
+_MOST = 127  # units of UTF-16 of a password of version 4; RAR leaves out what follows
+_SALT = 8  # bytes of version 4's salt
+_BLOCK = 64  # bytes that SHA-1 takes at once
 
 Key = tuple[bytes, bytes]
 """The key, and the vector that encryption starts with."""
@@ -30,7 +34,18 @@ def decrypted(key: Key, data: bytes) -> bytes:
 @lru_cache(1024)
 def derived4(password: bytes, salt: bytes) -> Key:
     """SHA-1 over password in UTF-16, salt and a counter of three bytes, 2^18 times; the digests on the way give the vector."""
-    unit = as_utf16(password) + salt
+    unit = as_utf16(password)[: 2 * _MOST] + salt
+    digest, vector = (_digest_of_long if len(unit) > _BLOCK else _digest)(unit)
+    return b"".join(digest[place : place + 4][::-1] for place in range(0, 16, 4)), vector
+
+
+def times4(password: bytes) -> int:
+    """How many times as long as for most a password takes: each of the blocks that RAR's SHA-1 overwrites is written here, step by step."""
+    length = 2 * min(_MOST, len(as_utf16(password)) // 2) + _SALT
+    return 8 + length - _BLOCK if length > _BLOCK else 1
+
+
+def _digest(unit: bytes) -> tuple[bytes, bytes]:
     stride = len(unit) + 3
     held = bytearray((unit + bytes(3)) * _PART)
     for place in range(2):
@@ -43,12 +58,51 @@ def derived4(password: bytes, salt: bytes) -> Key:
         digest.update(held[:stride])
         vector += digest.digest()[19:]
         digest.update(held[stride:])
-    return b"".join(digest.digest()[place : place + 4][::-1] for place in range(0, 16, 4)), vector
+    return digest.digest(), vector
+
+
+def _digest_of_long(unit: bytes) -> tuple[bytes, bytes]:
+    """The same as RAR 3 and 4 did it: their SHA-1 left its workspace in the caller's buffer, in place of each block of 64 bytes that lay
+    whole in it behind the first, so that the next round hashed that (rarfile, ISC licence, was read for how)."""
+    held, tables = bytearray(unit), _workspaces()
+    counters = [struct.pack("<I", number)[:3] for number in range(16 * _PART)]
+    digest, vector = hashlib.sha1(usedforsecurity=False), b""
+    filled, length, stride = 0, len(unit), len(unit) + 3  # bytes that wait in SHA-1's own buffer
+    for number, counter in enumerate(counters):
+        digest.update(held + counter)
+        for at in range(_BLOCK - filled, length - _BLOCK + 1, _BLOCK):
+            held[at : at + _BLOCK] = reduce(xor, map(getitem, tables, held[at : at + _BLOCK])).to_bytes(_BLOCK, "little")
+        filled = (filled + stride) % _BLOCK
+        if number % _PART == 0:
+            vector += digest.digest()[19:]
+    return digest.digest(), vector
+
+
+@lru_cache(1)
+def _workspaces() -> tuple[tuple[int, ...], ...]:
+    """What SHA-1's workspace holds in the end (FIPS 180-4, 6.1.3), as numbers of which the lowest byte lies first, for each place and value
+    of a byte in a block of zeros. It is linear: that of any block is the exclusive or of those of its bytes."""
+    tables = []
+    for place in range(_BLOCK):
+        bits = [_workspace(bytes(place) + bytes([1 << bit]) + bytes(_BLOCK - 1 - place)) for bit in range(8)]
+        table = [0]
+        for bit in bits:
+            table += [known ^ bit for known in table]
+        tables.append(tuple(table))
+    return tuple(tables)
+
+
+def _workspace(block: bytes) -> int:
+    words = list(struct.unpack(">16I", block))
+    for step in range(16, 80):
+        word = words[step - 3 & 15] ^ words[step - 8 & 15] ^ words[step - 14 & 15] ^ words[step & 15]
+        words[step & 15] = (word << 1 | word >> 31) & 0xFFFFFFFF
+    return int.from_bytes(struct.pack("<16I", *words), "little")
 
 
 def names4(salt: bytes, blocks: bytes, tried: Tried) -> bytes | None:
     """The password with which the first encrypted header is one: its kind and its length are, and its checksum where it is all there."""
-    for password in tried.candidates(1 << 18):
+    for password in tried.candidates(1 << 18, times4):
         header = decrypted(derived4(password, salt), blocks)
         checksum, kind, _, length = struct.unpack_from("<HBHH", header)
         if 0x73 <= kind <= 0x7B and length >= 7 and (length > 16 or zlib.crc32(header[2:length]) & 0xFFFF == checksum):
@@ -63,10 +117,15 @@ def derived5(password: bytes, salt: bytes, rounds: int) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", password, salt, rounds)
 
 
+def refuse_endless(lock: Lock) -> None:
+    """Raises LimitExceeded for more rounds than is sensible."""
+    if lock.rounds > 1 << MAX_POWER:
+        raise LimitExceeded(f"encryption of RAR that asks for {lock.rounds} rounds of key derivation (limit {1 << MAX_POWER})")
+
+
 def by_check(lock: Lock, tried: Tried) -> bytes | None:
     """The password that fits the check of version 5. Raises LimitExceeded for more rounds than is sensible."""
-    if lock.rounds > 1 << MAX_POWER:
-        raise LimitExceeded(f"RAR archive that asks for {lock.rounds} rounds of key derivation (limit {1 << MAX_POWER})")
+    refuse_endless(lock)
     for password in tried.candidates(lock.rounds) if lock.check else ():
         made = derived5(password, lock.salt, lock.rounds + 32)
         folded = bytes(made[place] ^ made[place + 8] ^ made[place + 16] ^ made[place + 24] for place in range(8))

@@ -1,7 +1,7 @@
 """Passwords for one archive: in which forms, in which order and how many are tried."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from forensics.model import Finding
 
@@ -39,8 +39,9 @@ class Tried:
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def candidates(self, cost: int = 1) -> Iterator[bytes]:
-        """Passwords to try, each at a cost. One that fitted before costs nothing; where tries run out, `said` says so."""
+    def candidates(self, cost: int = 1, times: Callable[[bytes], int] = lambda _: 1) -> Iterator[bytes]:
+        """Passwords to try, each at a cost, or several `times` that. One that fitted before costs nothing; where tries run out, `said`
+        says so."""
         yield from tuple(self._fitted)
         for password in self._known:
             if password in self._fitted:
@@ -48,7 +49,10 @@ class Tried:
             if self._left < cost:
                 self.said = "not every password was tried, since that takes too long"
                 return
-            self._left -= cost
+            if self._left < (price := cost * times(password)):
+                self.said = "not every password was tried, since that takes too long"
+                continue
+            self._left -= price
             yield password
 
     def fitted(self, password: bytes) -> bool:

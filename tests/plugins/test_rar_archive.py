@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from forensics.plugins.rar_archive import rar_archive
 
-from forensics.archives import libarchive, rar5_header, rar_content
+from forensics.archives import libarchive, rar5_header, rar_content, rar_keys
 from forensics.archives.tried import Tried
-from forensics.plugin import Corrupt, LimitExceeded, Locked, Unsupported
+from forensics.plugin import Corrupt, Locked, Unsupported
 from forensics.testing import unpack
 
 DATA = Path(__file__).parent / "data" / "rar"
@@ -138,13 +138,42 @@ def test_wrong_passwords_leave_it_locked(name: str, tmp_path: Path) -> None:
     assert isinstance(error, Locked) and "opened by no password that was given" in str(error)
 
 
-def test_archive_that_asks_for_endless_work_is_a_limit(passwords: dict[str, str]) -> None:
+# Made with `rarfile.rar3_s2k` of rarfile 4.5, which reproduces the SHA-1 of RAR 3 and 4.
+@pytest.mark.parametrize(
+    ("password", "key", "vector"),
+    [
+        ("x" * 28, "70e888a1939f8205382415595a05fc71", "f5d59bc4f118b6bc2c6cc110dd05a8ac"),
+        ("x" * 29, "1b1a99ef8b6d3f3923dff62493cff3d1", "dfaf25b9a1a87e2d0f11bae8253c133a"),
+        ("correct horse battery staple yes", "d5d853597b152012a8d8caf6e8f69174", "287e6605a0a7662c411faa3fb406ccf8"),
+    ],
+)
+def test_key_of_version_4_is_the_one_that_rar_derives_from_a_long_password_too(password: str, key: str, vector: str) -> None:
+    made = rar_keys.derived4(password.encode(), bytes(range(1, 9)))
+    assert (made[0].hex(), made[1].hex()) == (key, vector)
+
+
+def test_long_passwords_of_version_4_are_counted_by_the_time_that_they_take() -> None:
+    long, short = b"x" * 127, b"short"
+    tried = Tried((long, short), 100 << 18)
+    assert list(tried.candidates(1 << 18, rar_keys.times4)) == [short]
+    assert "takes too long" in tried.said
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_member_that_asks_for_endless_work_stays_locked_and_those_behind_it_are_read(known: bool, passwords: dict[str, str]) -> None:
     archive = bytearray((DATA / "rar5-psw.rar").read_bytes())
     at = archive.index(b"\0\3\x0f")  # the record of encryption: version, flags, 2^15 rounds
     archive[at + 2] = 63
     start = archive.rindex(b"\x02\x03", 0, at) - 1
     struct.pack_into("<I", archive, start - 4, zlib.crc32(archive[start : start + 1 + archive[start]]))
-    assert isinstance(unpack(rar_archive, bytes(archive), given=passwords)[2], LimitExceeded)
+    members, findings, error = unpack(rar_archive, bytes(archive), given=passwords if known else {})
+    assert [(member.path, member.kind, zlib.crc32(data)) for member, data in members] == [
+        ("stest1.txt", "other", 0),
+        ("stest2.txt", "file", STEST) if known else ("stest2.txt", "other", 0),
+    ]
+    locked = [finding for finding in findings if finding.kind == "locked-members"]
+    assert f"stest1.txt: encryption of RAR that asks for {1 << 63} rounds" in str(locked[0].data["examples"])
+    assert isinstance(error, Locked)
 
 
 @pytest.mark.parametrize("name", ["rar5-psw", "rar5-hpsw", "rar4-encrypted", "rar3-comment-hpsw", "rar5-solid", "seektest"])
