@@ -10,16 +10,19 @@ from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import fields
 from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 
 sys.path.insert(0, str(Path(__file__).parent))
+import packages
 from parties import AT, Officer, State, small_pdf
 
 from forensics.exchange.signed_page import is_signed
 from forensics.report import pdf_signature
 from forensics.signing.keys import FileKey
+from forensics.signing.stamping import StampingAuthority
 
 PAGE = small_pdf()
 STATE = State("ID")
@@ -72,6 +75,28 @@ def test_a_page_that_an_officer_signed_with_rsa_is_taken(tmp_path: Path) -> None
     identity = SimpleNamespace(certificate=certificate, chain=(), key=FileKey(key))
     pdf_signature.sign(path, path, identity, at=AT)
     assert is_signed(path.read_bytes(), PAGE, certificate, AT)
+
+
+def test_a_page_whose_signature_is_stamped_is_taken(author: Officer, tmp_path: Path) -> None:
+    """PAdES B-T: the time stamp is inside the signature."""
+    authority = packages.officer(packages.root(), "Stamps", purpose=ExtendedKeyUsageOID.TIME_STAMPING)
+    settings = (
+        f"[tsa]\ndefault_tsa=t\n[t]\nserial={tmp_path}/serial\nsigner_cert={tmp_path}/c\nsigner_key={tmp_path}/k\nsigner_digest=sha256\n"
+        "default_policy=1.2.3.4.1\ndigests=sha256\ness_cert_id_alg=sha256\n"
+    )
+    for name, content in {
+        "c": authority.pem,
+        "k": authority.key_pem,
+        "cnf": settings.encode(),
+        "serial": b"01\n",
+        "page.pdf": PAGE,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    command = ("openssl", "ts", "-reply", "-config", str(tmp_path / "cnf"), "-queryfile", "{request}", "-out", "{response}")
+    path = tmp_path / "page.pdf"
+    identity = SimpleNamespace(certificate=author.certificate, chain=(authority.der,), key=FileKey(author._key))
+    pdf_signature.sign(path, path, identity, at=AT, stamping=StampingAuthority(command=command))
+    assert is_signed(path.read_bytes(), PAGE, author.certificate, AT)
 
 
 def test_an_unsigned_page_another_page_and_another_time_are_refused(signed: bytes, author: Officer) -> None:
