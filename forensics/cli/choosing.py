@@ -85,7 +85,7 @@ def choose(
     name = who(case, by)
     said = review.state(case)
     with index.open_index(case.index_path) as found:
-        ids = [record.id for record in review.select(found, query, said) if only is None or only(record.id)]
+        ids = [record for record in review.chosen(found, query, said) if only is None or only(record)]
         if dry_run:
             table(ROW, (summary_row(record, said) for record in islice(found.choose(ids=ids[:_SHOWN]), _SHOWN)))
     if not ids:

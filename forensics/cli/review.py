@@ -170,7 +170,7 @@ def summary(folder: Path, as_json: bool) -> None:
     rows += [(f"unreviewed, proposed {name}", number) for name, number in counted.proposed.items()]
     rows += [(f"label {name}", number) for name, number in counted.by_label.items()]
     rows += [("persons", counted.persons), ("records about persons", counted.linked)]
-    rows += [("stale: decided, but not found by the latest runs", counted.stale)]
+    rows += [("stale: decided, labelled or linked, but not found by the latest runs", counted.stale)]
     table(("what", "number"), rows)
 
 
@@ -178,16 +178,19 @@ def summary(folder: Path, as_json: bool) -> None:
 @case_option
 @json_option
 def stale(folder: Path, as_json: bool) -> None:
-    """What was decided about records that the latest runs did not find; it is kept, and holds again where they are found again."""
+    """What was said of records that the latest runs did not find; it is kept, and holds again where they are found again."""
     case = opened(folder)
     with index.open_index(case.index_path) as found:
-        decisions = review.stale(review.state(case), found)
+        gone = review.stale(review.state(case), found)
     if as_json:
-        for decision in decisions:
-            say(decision)
+        for each in gone:
+            say(each)
         return
-    rows = [(each.record, each.status, each.category or "", each.by, each.at, each.note or "") for each in decisions]
-    table(("record", "status", "category", "by", "at", "note"), rows)
+    rows = [
+        (each.record, each.status, each.category or "", " ".join(each.labels), " ".join(each.persons), each.by, each.at, each.note or "")
+        for each in gone
+    ]
+    table(("record", "status", "category", "labels", "persons", "by", "at", "note"), rows)
 
 
 @review_group.command(name="terms")

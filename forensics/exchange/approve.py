@@ -20,7 +20,7 @@ from forensics import custody
 from forensics.case import Case
 from forensics.digest import sha256, sha256_file
 from forensics.errors import NotDisclosable, PackageInvalid, UsageError
-from forensics.exchange import bag, disclosure, draft, payload, policy
+from forensics.exchange import bag, disclosure, draft, names, payload, policy
 from forensics.exchange.disclosure import Disclosure
 from forensics.exchange.draft import Draft
 from forensics.exchange.plan import Index, Plan, plan, protected_names
@@ -78,7 +78,7 @@ def examine(case: Case, index: Index, review: Review, name: str, *, at: datetime
     protected = protected_names(review, made.choice)
     payload.check(case, root, bag.payload_digests(root, tags), seal, said, protected, made, author)
     _house(made, root, said, tags, officer)
-    if named := disclosure.mentions(
+    if named := names.mentions(
         (said.purpose, said.onward, said.request_ref, said.to.authority, *said.caveats, said.protection_check.by), protected
     ):
         raise NotDisclosable(f"not approved: the text of the disclosure names a person who is protected ({named[0]!r})")

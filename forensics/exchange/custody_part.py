@@ -1,8 +1,8 @@
 """The part of the custody log that a partner gets: every line, and the bodies of what happened to the exhibits disclosed.
 
 A line tells no more than number, time and kind of event. A body leaves only if its event is on the list, it is about an exhibit that is
-disclosed, every field of it is on the list, and it names nobody who is protected. So what was examined, reviewed, reported or disclosed to
-others stays, and so does the path of an image.
+disclosed, every field of it is on the list, and it names nobody who is protected, nor anybody who may be the item's holder or a witness. So
+what was examined, reviewed, reported or disclosed to others stays, and so does the path of an image.
 """
 
 import re
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from forensics import custody
 from forensics.custody import CustodyLine
+from forensics.custody.forms import FORMS
 from forensics.errors import CustodyBroken
-from forensics.exchange.disclosure import mentions
+from forensics.exchange.names import mentions
 
 EVENTS = frozenset({"seized", "sealed", "received", "checked_in", "checked_out", "transferred", "acquired", "copied", "returned"})
 FIELDS = frozenset(
@@ -24,6 +25,9 @@ FIELDS = frozenset(
         "changes_made_to_original", "exhibit", "clock", "power_state", "lock_state", "isolation", "device_clock_offset",
     }
 )  # fmt: skip
+_PEOPLE = frozenset({"from", "to", "witness"})  # whom a form does not say to be an officer: it may be the holder, a victim, a neighbour
+# Events whose form the giver signs and the receiver countersigns: an officer's identity is needed for both.
+_BY_OFFICERS = frozenset(event for event, form in FORMS.items() if "signature" in form.__struct_fields__)
 CHECKPOINTS = Path("custody", "checkpoints")
 _DIGEST = re.compile(r"\b(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32})\b")
 _LOCAL = re.compile(r"(?:^|\s)(?:/|[A-Za-z]:\\)")  # the beginning of a path of this machine
@@ -32,7 +36,7 @@ _LOCAL = re.compile(r"(?:^|\s)(?:/|[A-Za-z]:\\)")  # the beginning of a path of 
 def lines(
     folder: Path, exhibits: Collection[str], small: Collection[str], protected: Collection[str]
 ) -> Iterator[tuple[CustodyLine, bool]]:
-    """Every line of the log with whether its body may leave. `small` are exhibits whose digests do not; `protected` names (case folded)."""
+    """Every line of the log with whether its body may leave. `small` are exhibits whose digests do not; `protected` are names."""
     for line in custody.read(folder):
         yield line, may_leave(line, exhibits, small, protected)
 
@@ -41,7 +45,7 @@ def may_leave(line: CustodyLine, exhibits: Collection[str], small: Collection[st
     """Whether the body of a line may be given to a partner."""
     if line.event not in EVENTS or line.object not in exhibits or line.body is None or not line.body.keys() <= FIELDS:
         return False
-    if line.event == "seized" and "from" in line.body:  # the holder's name
+    if not line.body.keys().isdisjoint(_PEOPLE - {"from", "to"} if line.event in _BY_OFFICERS else _PEOPLE):
         return False
     texts = [line.object, line.by or "", *_texts(line.body)]
     if any(_LOCAL.search(text) for text in texts) or mentions(texts, protected):

@@ -4,7 +4,6 @@ Fields after the ASEAN Treaty on Mutual Legal Assistance in Criminal Matters (20
 in it tells what was withheld but the number: what was found in the protection check stays in the house.
 """
 
-from collections.abc import Iterable
 from datetime import date, datetime
 
 import msgspec
@@ -154,9 +153,3 @@ def decode(data: bytes) -> Disclosure:
     if not same or found.format != FORMAT:
         raise PackageInvalid("disclosure.json: not in canonical form (RFC 8785), or not of a format that is known")
     return found
-
-
-def mentions(texts: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Those of `names` (case folded) that stand in one of `texts`."""
-    folded = [" ".join(text.casefold().split()) for text in texts]
-    return [name for name in names if any(name in text for text in folded)]

@@ -17,7 +17,7 @@ from forensics import __version__, custody
 from forensics.case import Case
 from forensics.digest import canonical, sha256
 from forensics.errors import CaseError, NotDisclosable, UsageError
-from forensics.exchange import bag, contents, custody_part, disclosure, policy, sealed
+from forensics.exchange import bag, contents, custody_part, disclosure, names, policy, sealed
 from forensics.exchange.disclosure import Disclosure, Terms
 from forensics.exchange.plan import Choice, Plan, protected_names
 from forensics.exchange.seal import SEAL, SIGNATURE, STAMP, Review, Seal, Signing
@@ -89,7 +89,7 @@ def write(
     if unsaid := [word for word, reason in plan.overrides.items() if not reason]:
         raise NotDisclosable(f"not disclosed: say why, as --override {unsaid[0]}:REASON")
     protected = protected_names(review, plan.choice)
-    if named := disclosure.mentions(terms.texts(), protected):
+    if named := names.mentions(terms.texts(), protected):
         raise NotDisclosable(f"not disclosed: the text of the disclosure names a person who is protected ({named[0]!r})")
     name = next_id(case)
     folder = case.packages / f".{name}.part"

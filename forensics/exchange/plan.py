@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from forensics.errors import CaseError, NotDisclosable, NotReviewed
 from forensics.exchange import policy, sealed
-from forensics.exchange.disclosure import mentions
+from forensics.exchange.names import mentions
 from forensics.exchange.seal import Entry, Review, Seal
 from forensics.model import Examined, Record
 
@@ -74,7 +74,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def plan(index: Index, review: Review, seal: Seal, choice: Choice) -> Plan:
     """What of `choice` may leave. Raises NotReviewed or NotDisclosable where nothing may, CaseError where the seal was damaged."""
-    why = policy.withheld(index, review, choice.to_state)
+    withheld = policy.withheld(index, review, choice.to_state)
+    why = withheld.why
     wanted = set(choice.records)
     findings, few, rest = _entries(seal, wanted)
     held: dict[str, set[str]] = {}
@@ -91,10 +92,16 @@ def plan(index: Index, review: Review, seal: Seal, choice: Choice) -> Plan:
     going = [*few["case"], *(entry for entry in few["exhibit"] if entry.record in {each.exhibit for each in chosen.values()})]
     methods = {entry.method for entry in chosen.values()}
     going += [entry for entry in few["method"] if entry.name in methods]
-    refusals = [
+    refusals = list(policy.lapsed(review, choice.to_state, withheld.gone))
+    refusals += [
         f"the record of {entry.type} {entry.record} names a person who is protected ({said[0]!r}); correct it and seal again"
         for entry in going
         if (said := mentions([_text(known(entry.name))], protected))
+    ]
+    refusals += [
+        f"the record of exhibit {entry.record} says the role of its owner, which stays in the house; seal again"
+        for entry in going
+        if isinstance(facts := known(entry.name), sealed.ExhibitRecord) and facts.exhibit.owner_role
     ]
     going += [*chosen.values(), *(entry for entry in contents if entry.sha256 in opened)]
     wanted_types = {"attachment", "note"} if choice.notes else {"attachment"}

@@ -7,10 +7,13 @@ derived from it; from a protection claimant also to records that state the same 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from msgspec import Struct
+
 from forensics.errors import UsageError
+from forensics.exchange.names import folded
 from forensics.exchange.seal import Person, Review
 from forensics.location import Location
 from forensics.model import Record
@@ -31,10 +34,12 @@ REASONS = {
     "digest": "states the digest of a content that is withheld",
 }
 GENERIC = {MINOR: "protected-person", VICTIM: "protected-person", CLAIM: "protected-person", PRIVILEGE: "legal-privilege"}
-_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_NUMBER = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s().-]{0,2}\d){6,18}(?!\w)")
-_DOCUMENT = re.compile(r"(?<!\w)[A-Z]{1,3}[- ]?\d{6,9}(?!\w)")
-_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+# What follows reads folded texts. Its words are of ASCII, for in scripts that join words a number or an address has letters at its sides.
+_MAILS = tuple(re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", flags) for flags in (re.ASCII, re.UNICODE))
+_NUMBER = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s().\u2010-\u2015\u2212-]{0,2}\d){6,18}(?!\w)", re.ASCII)
+_DOCUMENT = re.compile(r"(?<!\w)[a-z]{1,3}[- ]?\d{6,9}(?!\w)", re.ASCII)
+_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?")
+_TIME = re.compile(r"(?<![\w+.])(?:19|20)\d\d([-.])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01]) [0-2]\d:[0-5]\d", re.ASCII)
 _SUBSCRIBER = 8  # last digits that a number has in common however it is written: with the country's code, or with a leading zero
 
 
@@ -62,11 +67,11 @@ def applies(person_states: Iterable[str], to_state: str) -> bool:
 
 
 def protected_names(review: Review, to_state: str) -> dict[str, set[str]]:
-    """Names (case folded) of the persons who are protected against `to_state`, with the reasons."""
+    """Names (`names.folded`) of the persons who are protected against `to_state`, with the reasons."""
     found: dict[str, set[str]] = {}
     for person, reasons in protected(review, to_state):
-        name = " ".join((person.name or "").casefold().split())
-        if reasons and len(name) >= 3:
+        name = folded(person.name or "")
+        if reasons and name:
             found.setdefault(name, set()).update(reasons)
     return found
 
@@ -80,19 +85,29 @@ def protected(review: Review, to_state: str) -> Iterator[tuple[Person, set[str]]
         yield person, reasons
 
 
-def withheld(index: Index, review: Review, to_state: str) -> dict[str, frozenset[str]]:
-    """By record id, why a record may not leave for `to_state` unless somebody overrides it: words of `OVERRIDABLE`.
+class Withheld(Struct, frozen=True):
+    """By record id, why a record may not leave unless somebody overrides it: words of `OVERRIDABLE`. `gone` are those of the same that
+    people linked or labelled, and that the index does not have: of what content they were, and where, is not known any more."""
+
+    why: dict[str, frozenset[str]]
+    gone: dict[str, frozenset[str]]
+
+
+def withheld(index: Index, review: Review, to_state: str) -> Withheld:
+    """What may not leave for `to_state`.
 
     Two passes over the records of the index where there is any such person or label, none where there is not.
     """
     found = _direct(review, to_state)
     if not found:
-        return {}
+        return Withheld({}, {})
+    gone = {record: frozenset(reasons) for record, reasons in found.items()}
     contents: dict[str, set[str]] = {}
     places: dict[str, set[str]] = {}
     values: set[str] = set()
     for record in index.records():
         if reasons := found.get(record.id):
+            gone.pop(record.id, None)
             if record.sha256:
                 contents.setdefault(record.sha256, set()).update(reasons)
             places.setdefault(record.location, set()).update(reasons)
@@ -110,7 +125,37 @@ def withheld(index: Index, review: Review, to_state: str) -> dict[str, frozenset
         if record.finding.derived_from:
             derived[record.id] = record.finding.derived_from
     _spread(found, derived)
-    return {record: frozenset(reasons) for record, reasons in found.items()}
+    return Withheld({record: frozenset(reasons) for record, reasons in found.items()}, gone)
+
+
+def lapsed(review: Review, to_state: str, gone: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """One sentence for each protected person, and each label, that protects records of which the index has none (`gone`).
+
+    The id of a record says which version of which plugin found it. What a later version found of the same is another record: nothing says
+    of it that it is about that person, until somebody links it.
+    """
+    linked: set[str] = set()
+    for person, reasons in protected(review, to_state):
+        if reasons and (records := gone.keys() & set(person.records)):
+            linked |= records
+            who = f"{person.id} ({person.name or 'without a name'}), who is protected, is linked to"
+            yield _lapse(who, records, "link those to the person and unlink these")
+    for word in OVERRIDABLE:
+        labelled = {
+            record
+            for record, reasons in gone.items()
+            if word in reasons and record not in linked and record in review.decisions and word in review.decisions[record].labels
+        }
+        if labelled:
+            yield _lapse(f"the label {word} stands on", labelled, "label those and take the label off these")
+
+
+def _lapse(what: str, records: Collection[str], then: str) -> str:
+    number = f"{len(records)} record{'' if len(records) == 1 else 's'}"
+    return (
+        f"{what} {number} that the latest runs did not find ({min(records)}), so what they found in place of that is not protected; "
+        f"see `forensics review stale`, look for what was found anew, {then}"
+    )
 
 
 def _direct(review: Review, to_state: str) -> dict[str, set[str]]:
@@ -158,18 +203,19 @@ def _containers(location: str) -> Iterator[str]:
 def selectors(record: Record, *more: str) -> set[str]:
     """Addresses and long numbers that a finding, or one of the texts `more`, states, written alike: what tells of whom it is.
 
-    Of a number the last eight digits count, however its beginning is written; dates and times are none.
+    Digits of every script and letters of either case are the same. Of a number the last eight digits count, however its beginning is
+    written; a day and a time of eight or fourteen digits are none, unless a plus stands before them.
     """
     finding = record.finding
     texts = [finding.summary, *more]
     for value in finding.data.values():
         texts += [str(item) for item in value] if isinstance(value, list) else [str(value)] if isinstance(value, str | int) else []
     found: set[str] = set()
-    for text in texts:
-        found |= {match.casefold() for match in _MAIL.findall(text)}
+    for text in map(folded, texts):
+        found.update(match for mail in _MAILS for match in mail.findall(text))
         found |= {re.sub(r"\W", "", match) for match in _DOCUMENT.findall(text)}
-        for match in _NUMBER.findall(text):
+        for match in _NUMBER.findall(_TIME.sub(" ", text)):
             digits = re.sub(r"\D", "", match)
-            if not _DATE.match(digits):
+            if match.startswith("+") or not _DATE.fullmatch(digits):
                 found.add(digits[-_SUBSCRIBER:])
     return found

@@ -207,7 +207,8 @@ def outgoing_case(info: CaseInfo) -> CaseInfo:
 
 
 def outgoing_exhibit(exhibit: Exhibit, medium: Medium | None) -> tuple[Exhibit, Medium | None]:
-    """An exhibit as it may leave: without the path of the image, and without digests of a medium that could be found by trying."""
+    """An exhibit as it may leave: without the path of the image, without what its owner is (a victim, a smuggled person), and without
+    digests of a medium that could be found by trying."""
     small = medium is None or medium.size < SMALLEST_MEDIUM
-    exhibit = msgspec.structs.replace(exhibit, image="", stated_sha256=None if small else exhibit.stated_sha256)
+    exhibit = msgspec.structs.replace(exhibit, image="", owner_role=None, stated_sha256=None if small else exhibit.stated_sha256)
     return exhibit, msgspec.structs.replace(medium, sha256=None) if medium and small else medium

@@ -5,8 +5,8 @@ holds for the same record of a later run; of a record that is no more it is kept
 """
 
 from forensics.review.decide import add_person, change_person, decide, link, unlink
-from forensics.review.model import Decision, Event, Person, Status
-from forensics.review.query import Query, parse, select
+from forensics.review.model import Decision, Event, Person, Stale, Status
+from forensics.review.query import Query, chosen, parse, select
 from forensics.review.state import Review, history, state, told
 from forensics.review.summary import Summary, stale, summary
 from forensics.review.vocabulary import Category, Term, Terms, categories, categories_version, terms
@@ -18,6 +18,7 @@ __all__ = [
     "Person",
     "Query",
     "Review",
+    "Stale",
     "Status",
     "Summary",
     "Term",
@@ -26,6 +27,7 @@ __all__ = [
     "categories",
     "categories_version",
     "change_person",
+    "chosen",
     "decide",
     "history",
     "link",

@@ -31,6 +31,13 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
 
 
+class Stale(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """What was said of a record that the latest runs did not find; `persons` are those whom it is about. Where nobody has said more than
+    that, `by` and `at` are empty and `seq` is 0."""
+
+    persons: tuple[str, ...] = ()
+
+
 class Person(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody whom records are about. `states_of_origin` are ISO 3166 codes; none means unknown, and unknown means every state.
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 from forensics.errors import UsageError
@@ -181,6 +182,22 @@ def select(index: Index, query: Query | str, review: Review | None = None) -> It
         known_person(said, value)
     named = _named(index, asked)
     return _fitting(index, asked, said, named)
+
+
+def chosen(index: Index, query: Query, review: Review) -> Iterator[str]:
+    """Ids of the records that fit. Where they are named one by one, also those that the latest runs did not find and that somebody has said
+    something of, so that a label or a link can be taken off them. Raises UsageError as `select`."""
+    said = review.decisions.keys() | review.linked.keys() if query.ids_alone else set()
+    gone: dict[str, str] = {}
+    for prefix in query.ids if said else ():
+        named = [prefix] if prefix in said else [each for each in said if each.startswith(prefix)]
+        if len(named) == 1 and not index.ids(prefix):
+            gone[prefix] = named[0]
+    left = tuple(each for each in query.ids if each not in gone)
+    if left or not gone:
+        asked = msgspec.structs.replace(query, ids=left, wanted={"id": left}) if gone else query
+        yield from (record.id for record in select(index, asked, review))
+    yield from dict.fromkeys(gone.values())
 
 
 def _named(index: Index, query: Query) -> tuple[str, ...] | None:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import msgspec
 from msgspec import Struct
 
 from forensics.index import Index
-from forensics.review.model import Decision
+from forensics.review.model import Decision, Stale
 from forensics.review.query import Query, select
 from forensics.review.state import Review
 from forensics.review.vocabulary import category_ids
@@ -14,9 +15,9 @@ from forensics.review.vocabulary import category_ids
 class Summary(Struct, frozen=True, kw_only=True):
     """Numbers of records, of the latest runs; statuses, categories and labels in the order of their lists, those with none left out.
 
-    `by_category` counts the confirmed records, `proposed` the unreviewed ones by what their plugins propose; `stale` are decisions about
-    records that the latest runs did not find: they are kept, and hold again where the record is found again. `linked` counts records about
-    persons.
+    `by_category` counts the confirmed records, `proposed` the unreviewed ones by what their plugins propose; `stale` counts records that
+    somebody decided about, labelled or linked to a person, and that the latest runs did not find: what was said is kept, and holds again
+    where the record is found again. `linked` counts records about persons.
     """
 
     records: int
@@ -39,7 +40,7 @@ def summary(review: Review, index: Index) -> Summary:
     for record in select(index, Query(""), review):
         status = review.status(record.id)
         statuses[status] += 1
-        held += record.id in review.decisions
+        held += record.id in review.decisions or record.id in review.linked
         linked += record.id in review.linked
         if status == "confirmed":
             confirmed[review.category(record)] += 1
@@ -55,12 +56,15 @@ def summary(review: Review, index: Index) -> Summary:
         by_label=dict(sorted(labels.items())),
         persons=len(review.persons),
         linked=linked,
-        stale=len(review.decisions) - held,
+        stale=len(review.decisions.keys() | review.linked.keys()) - held,
     )
 
 
-def stale(review: Review, index: Index) -> tuple[Decision, ...]:
-    """Decisions about records that the latest runs did not find, in the order in which they were made."""
-    here = {record.id for record in select(index, Query(""), review) if record.id in review.decisions}
-    gone = (decision for name, decision in review.decisions.items() if name not in here)
-    return tuple(sorted(gone, key=lambda decision: (decision.seq, decision.record)))
+def stale(review: Review, index: Index) -> tuple[Stale, ...]:
+    """What was said of records that the latest runs did not find, decisions, labels and persons, in the order of the last decision; those
+    that are linked to a person and nothing more come first."""
+    gone = review.decisions.keys() | review.linked.keys()
+    gone -= {record.id for record in select(index, Query(""), review) if record.id in gone}
+    said = (review.decisions.get(record, Decision(record=record, by="", at="", seq=0)) for record in gone)
+    found = (Stale(**msgspec.structs.asdict(each), persons=review.linked.get(each.record, ())) for each in said)
+    return tuple(sorted(found, key=lambda each: (each.seq, each.record)))

@@ -191,6 +191,27 @@ def test_decisions_hold_for_the_same_records_of_another_run_and_are_counted_wher
     assert {json.loads(line)["record"] for line in shown.output.splitlines()} == set(before) - now
 
 
+def test_links_and_labels_of_records_that_are_gone_are_stale_too_and_can_be_taken_back(folder: Path) -> None:
+    case = open_case(folder)
+    review.add_person(case, name="Ani", role="minor", by="A")
+    review.link(case, "P-1", [ONE, TWO], by="A")
+    review.decide(case, [TWO], labels=["minor"], by="A")
+    said = review.state(case)
+    with index.open_index(case.index_path) as found:
+        assert review.summary(said, found).stale == 2
+        gone = {each.record: (each.labels, each.persons, each.status) for each in review.stale(said, found)}
+        assert gone == {ONE: ((), ("P-1",), "unreviewed"), TWO: (("minor",), ("P-1",), "unreviewed")}
+        here = next(found.records()).id
+        assert list(review.chosen(found, review.parse(f"{ONE} {here}"), said)) == [here, ONE]
+        with pytest.raises(UsageError, match="no record of the latest runs"):
+            list(review.chosen(found, review.parse(THREE), said))
+    for command in (["person", "unlink", "P-1", ONE, TWO], ["review", "label", "--remove", "minor", TWO]):
+        done = CliRunner().invoke(cli, [*command, "--case", str(folder), "--by", "A"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    with index.open_index(case.index_path) as found:
+        assert [(each.record, each.labels) for each in review.stale(review.state(case), found)] == [(TWO, ())]
+
+
 # --- what a plugin proposes -------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,70 @@
+"""Texts in one spelling, and whether one names a person: what looks alike to a reader is found alike, in whatever script it was typed.
+
+The spelling is that of Unicode's caseless compatibility matching (The Unicode Standard, section 3.13, definition D146, NFKC_Casefold), with
+decimal digits of every script as 0 to 9.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+from msgspec import Struct
+
+_SHORT = 3  # characters from which a name of a script with spaces counts within a word too
+# Characters of other categories than Cf that nobody sees (Default_Ignorable_Code_Point): the joiner that joins nothing, fillers of Hangul,
+# Khmer's inherent vowels, selectors of a variant.
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0") | {
+    chr(code) for first, last in ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF)) for code in range(first, last + 1)
+}
+# Scripts that put spaces between words: Latin, Greek, Cyrillic, Armenian. Others join words, or put particles to a name without a space.
+_SPACED = re.compile(r"[\u0000-\u058f\u1e00-\u1fff\u2000-\u206f]*")
+_LETTER = r"[0-9a-z\u00aa\u00b5\u00ba\u00c0-\u058f\u1e00-\u1fff]"
+
+
+def folded(text: str) -> str:
+    """`text` composed, in lower case, without characters that nobody sees, its digits as 0 to 9, one space between words."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _seen(text))
+        text = _seen(unicodedata.normalize("NFKC", text.casefold()))
+        text = text.translate({ord(each): str(unicodedata.decimal(each)) for each in set(text) if each.isdecimal()})
+    return " ".join(text.casefold().split())
+
+
+def _seen(text: str) -> str:
+    unseen = {ord(each): None for each in set(text) if each in _UNSEEN or unicodedata.category(each) == "Cf"}
+    return text.translate(unseen) if unseen else text
+
+
+class _Name(Struct, frozen=True):
+    """A name as it is looked for: its words, whether spaces count, and how it stands alone where it may not stand within a word."""
+
+    text: str
+    spaced: bool
+    alone: re.Pattern[str] | None = None
+
+
+@lru_cache(maxsize=4096)
+def _name(text: str) -> _Name:
+    name = folded(text)
+    if not _SPACED.fullmatch(name):
+        return _Name(name.replace(" ", ""), spaced=False)
+    short = len(name) < _SHORT
+    return _Name(name, spaced=True, alone=re.compile(f"(?<!{_LETTER}){re.escape(name)}(?!{_LETTER})") if short else None)
+
+
+def mentions(texts: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Those of `names` that stand in one of `texts`, however they are spelled.
+
+    A name of one or two letters stands there as a word of its own; in scripts that join words, any name as a part of them, spaces or not.
+    """
+    wanted = [(each, name) for each in names if (name := _name(each)).text]
+    if not wanted:
+        return []
+    spaced = [folded(text) for text in texts]
+    joined = [text.replace(" ", "") for text in spaced if not text.isascii()]
+    return [each for each, name in wanted if any(_stands(name, text) for text in (spaced if name.spaced else joined))]
+
+
+def _stands(name: _Name, text: str) -> bool:
+    return bool(name.alone.search(text)) if name.alone else name.text in text
