@@ -20,8 +20,13 @@ CHUNK = 1 << 16  # bytes read and given on at once
 BLOCK = 512
 MAX_MEMBERS = 1 << 22  # members listed of one archive
 MAX_HEADER = 1 << 20  # bytes of a pax header or a long name
-MAX_KEYS = 1000  # of a pax header for all members
+MAX_NAME = 64 << 10  # bytes of a member's path, or of what a link points to: far more than PATH_MAX of any system
+MAX_DIGITS = 20  # of a number in a pax header: more than 64 bits
 MAX_SPARSE = 1 << 16  # pieces of a sparse file
+KEYS = frozenset(  # of a pax header that are read
+    b"path linkpath size mtime atime ctime LIBARCHIVE.creationtime GNU.sparse.name GNU.sparse.map GNU.sparse.size GNU.sparse.major"
+    b" GNU.sparse.realsize".split()
+)
 MAX_WINDOW = 128 << 20  # bytes of a decompressor's window
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -50,7 +55,7 @@ def compressed_stream(file: File) -> Iterator[Member | Finding]:
     yield from inventory.conclude()
 
 
-@container(version="1.0", mime=("application/x-tar", "application/x-gtar", "application/x-ustar", *TYPES), names=("*.tar",))
+@container(version="1.1", mime=("application/x-tar", "application/x-gtar", "application/x-ustar", *TYPES), names=("*.tar",))
 def tar_archive(file: File) -> Iterator[Member | Finding]:
     """Files in tar archives, plain or compressed with gzip, bzip2, xz, LZMA or Zstandard; links, sparse files, pax names and times.
 
@@ -337,8 +342,7 @@ def _members(source: _Source, inventory: Inventory) -> Iterator[Member]:
             content = source.read(header.size)
             _skip(source, -header.size % BLOCK)
             if header.type in (b"x", b"g"):
-                (own if header.type == b"x" else everywhere).update(_pax(content))
-                everywhere = everywhere if len(everywhere) < MAX_KEYS else {}
+                (own if header.type == b"x" else everywhere).update((key, value) for key, value in _pax(content) if key in KEYS)
             else:
                 own[b"path" if header.type == b"L" else b"linkpath"] = content.split(b"\0", 1)[0]
             continue
@@ -368,9 +372,27 @@ def _pax(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield b"GNU.sparse.map", b",".join(pieces)
 
 
+def _decimal(text: bytes) -> int:
+    """A number of a pax header or of a sparse map. Raises ValueError."""
+    if not text.isdigit() or len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:40]!r} is no decimal number of at most {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _named(name: bytes, inventory: Inventory) -> str:
+    """A path, or what a link points to, as text; its beginning where it is longer than any system has."""
+    if len(name) > MAX_NAME:
+        inventory.damaged(name[:200].decode("utf-8", "surrogateescape"), f"a name of {len(name)} bytes (limit {MAX_NAME}): it is cut")
+    return name[:MAX_NAME].decode("utf-8", "surrogateescape")
+
+
 def _member(source: _Source, header: _Header, said: dict[bytes, bytes], inventory: Inventory) -> Iterator[Member]:
-    stored = int(said[b"size"]) if said.get(b"size", b"").isdigit() else header.size
-    path = (said.get(b"GNU.sparse.name") or said.get(b"path") or header.name).decode("utf-8", "surrogateescape")
+    path = _named(said.get(b"GNU.sparse.name") or said.get(b"path") or header.name, inventory)
+    stored = header.size
+    try:
+        stored = _decimal(said[b"size"]) if said.get(b"size") else stored
+    except ValueError as error:
+        inventory.damaged(path[:200], f"its size cannot be read ({error})")
     kind: Literal["file", "directory", "link", "other"] = "file"
     if header.type == b"5" or (header.type in (b"0", b"\0") and path.endswith("/")):
         kind = "directory"
@@ -382,28 +404,30 @@ def _member(source: _Source, header: _Header, said: dict[bytes, bytes], inventor
         stored = 0
     inventory.note(path, directory=kind == "directory")
     before = source.position
-    sparse, real, map_blocks = header.sparse, header.real, 0
+    sparse, real = header.sparse, header.real
     try:
         if header.extended:
-            sparse += _extended(source)
-            before = source.position
+            try:
+                sparse += _extended(source)
+            finally:
+                before = source.position
         if b"GNU.sparse.map" in said:
-            numbers = [int(number) for number in said[b"GNU.sparse.map"].split(b",")]
-            sparse, real = tuple(zip(numbers[::2], numbers[1::2], strict=True)), int(said.get(b"GNU.sparse.size", b"0"))
+            numbers = [_decimal(number) for number in said[b"GNU.sparse.map"].split(b",")]
+            sparse, real = tuple(zip(numbers[::2], numbers[1::2], strict=True)), _decimal(said.get(b"GNU.sparse.size", b"0"))
         elif said.get(b"GNU.sparse.major") == b"1":
-            sparse, map_blocks = _map(source, stored)
-            real = int(said.get(b"GNU.sparse.realsize", b"0"))
-        if len(sparse) > MAX_SPARSE:
-            raise ValueError(f"sparse file of {len(sparse)} pieces (limit {MAX_SPARSE})")
+            sparse = _map(source, stored)
+            real = _decimal(said.get(b"GNU.sparse.realsize", b"0"))
+        if real is not None:
+            _check(sparse, real, before + stored - source.position)
     except ValueError as error:
-        inventory.damaged(path, f"its sparse map cannot be read ({error})")
+        inventory.damaged(path[:200], f"its sparse map cannot be read ({error})")
         sparse, real = (), None
-    left = stored - map_blocks
+    left = before + stored - source.position  # without the map that stands before the content
+    target = _named(said.get(b"linkpath") or header.link, inventory) if kind == "link" else None
 
     def content() -> Iterator[bytes]:
         yield from _spread(source, sparse, real) if real is not None else source.pieces(left)
 
-    target = (said.get(b"linkpath") or header.link).decode("utf-8", "surrogateescape") if kind == "link" else None
     yield Member(
         path=path,
         open=lambda: stream_of(content() if kind == "file" else ()),
@@ -414,8 +438,23 @@ def _member(source: _Source, header: _Header, said: dict[bytes, bytes], inventor
     )
     _skip(source, before + stored - source.position)
     if source.position < before + stored:
-        inventory.damaged(path, f"{source.position - before} of {stored} bytes are there")
-    _skip(source, -stored % BLOCK)
+        inventory.damaged(path[:200], f"{source.position - before} of {stored} bytes are there")
+    _skip(source, before + stored + -stored % BLOCK - source.position)
+
+
+def _check(sparse: tuple[tuple[int, int], ...], real: int, stored: int) -> None:
+    """That the pieces of a sparse file stand in order, lie within it and have no more bytes than are stored. Raises ValueError."""
+    if len(sparse) > MAX_SPARSE:
+        raise ValueError(f"sparse file of {len(sparse)} pieces (limit {MAX_SPARSE})")
+    if real < 0:
+        raise ValueError(f"sparse file of {real} bytes")
+    end = total = 0
+    for offset, length in sparse:
+        if offset < end or length < 0 or offset + length > real:
+            raise ValueError(f"{length} bytes at byte {offset} of {real}, behind byte {end}")
+        end, total = offset + length, total + length
+    if total > stored:
+        raise ValueError(f"pieces of {total} bytes, of which {stored} are stored")
 
 
 def _extended(source: _Source) -> tuple[tuple[int, int], ...]:
@@ -431,20 +470,25 @@ def _extended(source: _Source) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _map(source: _Source, stored: int) -> tuple[tuple[tuple[int, int], ...], int]:
-    """The map that stands before the content (GNU 1.0): decimal numbers, one a line, in whole blocks; and the bytes that it takes."""
-    text, taken = b"", 0
-    wanted = 1
-    while text.count(b"\n") < wanted:
+def _map(source: _Source, stored: int) -> tuple[tuple[int, int], ...]:
+    """The map that stands before the content, as a part of what is stored (GNU 1.0): decimal numbers, one a line, in whole blocks.
+
+    Raises ValueError.
+    """
+    blocks: list[bytes] = []
+    lines, wanted = 0, 1
+    while lines < wanted:
+        if (len(blocks) + 1) * BLOCK > min(stored, MAX_HEADER):
+            raise ValueError(f"it does not end within the {min(stored, MAX_HEADER)} bytes that it may have")
         block = source.read(BLOCK)
-        taken += len(block)
-        if len(block) < BLOCK or taken > min(stored, MAX_HEADER):
+        if len(block) < BLOCK:
             raise ValueError("it is cut short")
-        text += block
-        if b"\n" in text:
-            wanted = 1 + 2 * int(text[: text.index(b"\n")])
-    numbers = [int(line) for line in text.split(b"\n", wanted)[1:wanted]]
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True)), taken
+        if not lines and b"\n" in block:
+            wanted = 1 + 2 * _decimal(b"".join((*blocks, block[: block.index(b"\n")])))
+        lines += block.count(b"\n")
+        blocks.append(block)
+    numbers = [_decimal(line) for line in b"".join(blocks).split(b"\n", wanted)[1:wanted]]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _spread(source: _Source, sparse: tuple[tuple[int, int], ...], real: int) -> Iterator[bytes]:

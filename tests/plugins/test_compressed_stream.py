@@ -176,6 +176,60 @@ def test_sparse_files_of_gnu_tar_are_spread_as_they_were(form: str, tmp_path: Pa
     assert (findings, error) == ([], None)
 
 
+def told(said: dict[str, str], content: bytes) -> bytes:
+    """A tar archive of a member of which a pax header says something, and of one behind it."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data, headers in (("first", content, said), ("second", b"2" * 600, {})):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = len(data), headers
+            archive.addfile(info, io.BytesIO(data))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "size", "why"),
+    [
+        ("0,5000", "5000", "pieces of 5000 bytes, of which 600 are stored"),
+        ("0,300,0,300", "600", "300 bytes at byte 0 of 600, behind byte 300"),
+        ("0,300,500,300", "600", "300 bytes at byte 500 of 600, behind byte 300"),
+        ("0," + "9" * 30, "9" * 30, "no decimal number of at most 20 digits"),
+    ],
+)
+def test_sparse_map_that_lies_is_damage_and_takes_nothing_of_the_next_member(pieces: str, size: str, why: str) -> None:
+    archive = told({"GNU.sparse.map": pieces, "GNU.sparse.size": size}, b"1" * 600)
+    members, findings, error = unpack(tar_archive, archive)
+    assert [(member.path, member.size, data) for member, data in members] == [("first", 600, b"1" * 600), ("second", 600, b"2" * 600)]
+    assert why in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("stored", [b"", b"3\n0\n5\n", b"x\n".ljust(512, b"\0") + b"1" * 88, b"1" * 1536])
+def test_broken_map_before_the_content_takes_nothing_of_the_next_member(stored: bytes) -> None:
+    archive = told({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "600"}, stored)
+    members, findings, error = unpack(tar_archive, archive)
+    assert [(member.path, member.size == len(data)) for member, data in members] == [("first", True), ("second", True)]
+    assert stored.endswith(members[0][1])
+    assert members[1][1] == b"2" * 600
+    assert "sparse map" in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("digits", [21, 5000])
+def test_size_of_too_many_digits_is_damage_and_the_next_member_is_read(digits: int) -> None:
+    members, findings, error = unpack(tar_archive, told({"size": "9" * digits}, b""))
+    assert [(member.path, data) for member, data in members] == [("first", b""), ("second", b"2" * 600)]
+    assert "size cannot be read" in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
+def test_name_beyond_all_sense_is_cut_and_that_is_said() -> None:
+    members, findings, error = unpack(tar_archive, told({"path": "a" * 100_000}, b"1"))
+    assert [(member.path, data) for member, data in members] == [("a" * 65_536, b"1"), ("second", b"2" * 600)]
+    assert "a name of 100000 bytes (limit 65536): it is cut" in findings[0].summary
+    assert isinstance(error, Corrupt)
+
+
 def test_tar_cut_within_a_member_gives_its_beginning() -> None:
     data = tar_of(("a", b"a" * 1000), ("b", b"b" * 10_000))
     members, findings, error = unpack(tar_archive, data[:8000])
