@@ -1,5 +1,6 @@
 """Time stamps of an offline authority, `openssl ts -reply`; rfc3161-client and `openssl ts -verify` are the independent readers."""
 
+import hashlib
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -164,6 +165,15 @@ def test_what_is_no_certificate_and_too_many_of_them_are_refused_before_any_is_f
     parts += [der.make(0xA0, body), token["signer_infos"].dump()]
     content = der.make(0x30, bytes.fromhex("06092a864886f70d010702"), der.make(0xA0, der.make(0x30, *parts)))
     assert refused(DATA, der.make(0x30, bytes.fromhex("3003020100"), content), ecdsa_tsa.trust) == Reason.STRUCTURE
+
+
+def test_an_authority_whose_certificate_cannot_be_read_is_refused(ecdsa_tsa):
+    """Of version 10 (RFC 5280 knows three), and named as such by the signed attributes: anybody can make a stamp of his own."""
+    answer, leaf = stamp(DATA, ecdsa_tsa.authority), ecdsa_tsa.certificate.public_bytes(Encoding.DER)
+    odd = leaf.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+    changed = answer.replace(leaf, odd).replace(hashlib.sha256(leaf).digest(), hashlib.sha256(odd).digest())
+    assert changed.count(hashlib.sha256(odd).digest()) == 1
+    assert refused(DATA, changed, ecdsa_tsa.trust) == Reason.STRUCTURE
 
 
 def test_a_stamp_to_come_is_refused(ecdsa_tsa):
