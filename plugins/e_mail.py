@@ -4,7 +4,6 @@ A message is read line by line, and its parts are decoded as they are read: size
 """
 
 import binascii
-import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,10 +15,16 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from forensics.markup import text_of
 from forensics.plugin import File, Finding, Inventory, LimitExceeded, Member, Unsupported, Value, container, shown, stream_of
 
 MAX_LINE = 1 << 16  # bytes of a line that are looked at together; a longer one is taken in pieces
 MAX_HEADERS = 1 << 20  # bytes of a part's headers
+MAX_FIELD = 1 << 16  # characters of a header that are looked at: the standard library's time grows with their square
+MAX_PARAMETERS = 1000  # of a Content-Type
+MAX_NESTING = 200  # comments within comments, groups of addresses
+MAX_GROUPS = 1 << 14  # characters of a header that groups addresses; its time too grows with their square
+MAX_ENDLESS = 20  # encoded words that are begun and not ended
 MAX_PARTS = 10_000
 MAX_DEPTH = 64  # multipart within multipart
 MAX_TEXT = 1 << 20  # bytes of text that go to the search index
@@ -50,9 +55,15 @@ SUFFIXES = {
     "image/gif": ".gif",
     "application/pdf": ".pdf",
 }
-WRONG = (MessageError, ValueError, LookupError, TypeError, AttributeError, OverflowError)  # what the standard library raises on bad headers
+# Headers that are taken apart.
+READ = {
+    *("from", "to", "cc", "bcc", "reply-to", "sender", "return-path", "date", "subject", "message-id", "in-reply-to"),
+    *("x-mailer", "user-agent", "x-originating-ip", "content-type", "content-disposition", "content-transfer-encoding"),
+}
+# What the standard library raises on bad headers.
+WRONG = (MessageError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 _FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_MARK = re.compile(r'\\.|["():]', re.DOTALL)
 
 
 class _Part(Struct, frozen=True):
@@ -65,14 +76,16 @@ class _Part(Struct, frozen=True):
 
 
 class _Open(Struct):
-    """A multipart whose end has not come: its boundary, its number, how many parts it had so far."""
+    """A multipart whose end has not come: its boundary, its number, where its body begins, its parts so far, whether text stands before."""
 
     boundary: bytes
     number: str
+    begin: int
     parts: int = 0
+    text: bool = False
 
 
-@container(version="1.0", mime=("message/rfc822", "message/news"), names=("*.eml", "*.emlx", "*.mht", "*.mhtml"))
+@container(version="1.1", mime=("message/rfc822", "message/news"), names=("*.eml", "*.emlx", "*.mht", "*.mhtml"))
 def e_mail(file: File) -> Iterator[Member | Finding]:
     """Sender, recipients, date, subject and text of an e-mail message, and each of its parts and attachments as a file.
 
@@ -82,12 +95,12 @@ def e_mail(file: File) -> Iterator[Member | Finding]:
     inventory = Inventory("e-mail message")
     with file.open() as stream:
         begin, end = _extent(stream, file.size)
-        headers, body = _headers(stream, begin, end)
+        headers, body = _headers(stream, begin, end, inventory)
         if sum(name.casefold() in KNOWN for name in set(headers.keys())) < 2:
             raise Unsupported("content that does not begin with the headers of a message")
-        parts = list(_parts(stream, headers, body, end))
+        parts = list(_parts(stream, headers, body, end, inventory))
         names = [_name(part) for part in parts]
-        yield _finding(stream, headers, parts, names)
+        yield _finding(stream, headers, parts, names, inventory)
         taken: set[str] = set()
         for part, name in zip(parts, names, strict=True):
             path = name or f"part-{part.number}{SUFFIXES.get(_type(part.headers), '')}"
@@ -109,8 +122,8 @@ def _extent(stream: BinaryIO, size: int) -> tuple[int, int]:
     return 0, size
 
 
-def _headers(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
-    """The header fields from `begin`, and where the body begins. Raises LimitExceeded."""
+def _headers(stream: BinaryIO, begin: int, end: int, inventory: Inventory) -> tuple[Message, int]:
+    """The header fields from `begin`, and where the body begins. Those cut short go to the inventory. Raises LimitExceeded."""
     message = Message()
     stream.seek(begin)
     at, field = begin, bytearray()  # added to in place: a field may have as many lines as there is room for
@@ -122,7 +135,7 @@ def _headers(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
         if line.startswith((b" ", b"\t")) and field:
             field += b" " + line.strip()
             continue
-        _put(message, field)
+        _put(message, field, inventory)
         field = bytearray(line.strip())
         if not field:
             break
@@ -130,14 +143,21 @@ def _headers(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
             at -= len(line)
             field.clear()
             break
-    _put(message, field)
+    _put(message, field, inventory)
     return message, at
 
 
-def _put(message: Message, field: bytearray) -> None:
-    name, colon, value = field.partition(b":")
-    if colon and len(message) < 2000:
-        message[name.strip().decode("ascii", "backslashreplace")] = value.strip().decode("utf-8", "backslashreplace")
+def _put(message: Message, field: bytearray, inventory: Inventory) -> None:
+    raw, colon, content = field.partition(b":")
+    if not colon or len(message) >= 2000:
+        return
+    name, value = raw.strip().decode("ascii", "backslashreplace"), content.strip().decode("utf-8", "backslashreplace")
+    kept = value[:MAX_FIELD]
+    if name.casefold().startswith("content-"):
+        kept = ";".join(kept.split(";", MAX_PARAMETERS)[:MAX_PARAMETERS])
+    if len(kept) < len(value) and name.casefold() in READ:
+        inventory.unread(f"header {name}", f"of {len(value)} characters the first {len(kept)} are read")
+    message[name] = kept
 
 
 def _type(headers: Message) -> str:
@@ -162,6 +182,8 @@ def _text(value: str) -> str:
     """A header's value with its encoded words decoded (RFC 2047); what cannot be decoded stays as it is."""
     if "=?" not in value:
         return value
+    if any(line.count("=?", max(0, line.rfind("?="))) > MAX_ENDLESS for line in value.splitlines()):
+        return value  # an end would be looked for from each of them
     try:
         pieces = decode_header(value)
         return "".join(
@@ -174,13 +196,16 @@ def _text(value: str) -> str:
 # --- parts ------------------------------------------------------------------------------------------------------------------
 
 
-def _parts(stream: BinaryIO, headers: Message, body: int, end: int) -> Iterator[_Part]:
-    """The parts that hold no others, in order. A message within is one part: it is opened as a file of its own."""
+def _parts(stream: BinaryIO, headers: Message, body: int, end: int, inventory: Inventory) -> Iterator[_Part]:
+    """The parts that hold no others, in order. A message within is one part: it is opened as a file of its own.
+
+    A multipart of which no part begins is damaged; what it holds is one part.
+    """
     boundary = _boundary(headers)
     if not boundary:
         yield _Part("1", headers, body, end)
         return
-    opened = [_Open(boundary, "")]
+    opened = [_Open(boundary, "", body)]
     part: tuple[str, Message, int] | None = None
     found = 0
     at, line_end = body, b""
@@ -191,35 +216,49 @@ def _parts(stream: BinaryIO, headers: Message, body: int, end: int) -> Iterator[
             break
         start, at = at, at + len(line)
         previous, line_end = line_end, line[-2:] if line.endswith(b"\r\n") else line[-1:] if line.endswith(b"\n") else b"-"
-        if not line.startswith(b"--") or previous == b"-":  # b"-": the line before was longer than is read at once
-            continue
-        said = line.rstrip(b"\r\n \t")
-        depth = next((place for place in range(len(opened) - 1, -1, -1) if said in _marks(opened[place].boundary)), None)
+        said, depth = b"", None
+        if line.startswith(b"--") and previous != b"-":  # b"-": the line before was longer than is read at once
+            said = line.rstrip(b"\r\n \t")
+            depth = next((place for place in range(len(opened) - 1, -1, -1) if said in _marks(opened[place].boundary)), None)
         if depth is None:
+            opened[-1].text = opened[-1].text or not (opened[-1].parts or line.isspace())
             continue
+        closing = said == b"--" + opened[depth].boundary + b"--"
         if part is not None:
             yield _Part(*part, max(part[2], start - len(previous)))  # the line's end before a boundary belongs to it (RFC 2046, 5.1.1)
             found, part = found + 1, None
+        elif (closing or depth < len(opened) - 1) and opened[-1].text and not opened[-1].parts:
+            yield _whole(opened[-1], max(opened[-1].begin, start - len(previous)), inventory)
+            found += 1
         if found >= MAX_PARTS:
             raise LimitExceeded(f"message of more than {MAX_PARTS} parts; the first were read")
         del opened[depth + 1 :]
-        if said == b"--" + opened[depth].boundary + b"--":
+        if closing:
             opened.pop()
             if not opened:
                 return
             continue
         opened[depth].parts += 1
         number = ".".join(filter(None, (opened[depth].number, str(opened[depth].parts))))
-        own, at = _headers(stream, at, end)
+        own, at = _headers(stream, at, end, inventory)
         stream.seek(at)
         inner = _boundary(own)
         if inner and len(opened) < MAX_DEPTH:
-            opened.append(_Open(inner, number))
+            opened.append(_Open(inner, number, at))
         else:
             part = (number, own, at)
         line_end = b""
     if part is not None:
         yield _Part(*part, end)
+    elif opened[-1].text and not opened[-1].parts:
+        yield _whole(opened[-1], end, inventory)
+
+
+def _whole(multipart: _Open, end: int, inventory: Inventory) -> _Part:
+    """What a multipart of which no part begins holds, as a text, which is what a part without headers is (RFC 2046, 5.1)."""
+    number = multipart.number or "1"
+    inventory.damaged(f"part-{number}", "multipart whose boundary begins no part; what it holds is taken as one")
+    return _Part(number, Message(), multipart.begin, end)
 
 
 def _marks(boundary: bytes) -> tuple[bytes, bytes]:
@@ -304,8 +343,9 @@ def _uuencoded(lines: Iterator[bytes]) -> Iterator[bytes]:
 # --- the finding ------------------------------------------------------------------------------------------------------------
 
 
-def _finding(stream: BinaryIO, headers: Message, parts: list[_Part], names: list[str]) -> Finding:
+def _finding(stream: BinaryIO, headers: Message, parts: list[_Part], names: list[str], inventory: Inventory) -> Finding:
     data: dict[str, Value] = {}
+    recipients: list[str] = []
     for header, field in (
         ("from", "sender"),
         ("subject", "subject"),
@@ -326,8 +366,9 @@ def _finding(stream: BinaryIO, headers: Message, parts: list[_Part], names: list
         ("reply-to", "reply_to"),
         ("sender", "sent_by"),
     ):
-        if people := _people(headers.get_all(header, [])):
+        if people := _people(headers.get_all(header, []), header, inventory):
             data[field] = list(people)
+            recipients = people if header == "to" else recipients
     if received := headers.get_all("received", []):
         data["received"] = [str(line)[:MAX_VALUE] for line in received[:50]]
     if attachments := [name for name in names if name]:
@@ -338,18 +379,45 @@ def _finding(stream: BinaryIO, headers: Message, parts: list[_Part], names: list
         summary=shown(f"E-mail from {sender}: {subject}"),
         when=_date(str(data.get("date", ""))),
         data=data,
-        text="\n".join([sender, subject, *map(str, _people(headers.get_all("to", []))), _body(stream, parts)]),
+        text="\n".join([sender, subject, *recipients, _body(stream, parts)]),
     )
 
 
-def _people(fields: list[str]) -> list[str]:
-    """Addresses with their names, as ``Name <address>``."""
+def _people(fields: list[str], header: str, inventory: Inventory) -> list[str]:
+    """Addresses with their names, as ``Name <address>``; headers that cannot be taken apart as they stand."""
+    kept = [str(field) for field in fields[:50]]
+    whole = ", ".join(kept)
+    nesting, groups = _shape(whole)
+    if groups and len(whole) > MAX_GROUPS:
+        inventory.unread(f"header {header}", f"groups of addresses in {len(whole)} characters; the first {MAX_GROUPS} are read")
+        kept = [whole[:MAX_GROUPS]]
     try:
-        pairs = getaddresses([str(field)[: MAX_VALUE * 16] for field in fields[:50]])
+        pairs = getaddresses(kept) if nesting <= MAX_NESTING and groups <= MAX_NESTING else None
     except WRONG:
+        pairs = None
+    if pairs is None:
         return [str(field)[:MAX_VALUE] for field in fields[:MAX_LISTED]]
     found = [f"{_text(name)} <{address}>" if name else address for name, address in pairs if name or address]
     return [person[:MAX_VALUE] for person in found[:MAX_LISTED]]
+
+
+def _shape(text: str) -> tuple[int, int]:
+    """How deep comments lie within each other in a list of addresses, and how many groups begin in it (RFC 5322, 3.2.2, 3.4)."""
+    depth = deepest = groups = 0
+    quoted = False
+    for mark in _MARK.findall(text):
+        if mark == '"':
+            quoted ^= not depth
+        elif quoted:
+            continue
+        elif mark == "(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark == ")":
+            depth = max(0, depth - 1)
+        elif mark == ":":
+            groups += not depth
+    return deepest, groups
 
 
 def _date(text: str) -> datetime | None:
@@ -369,7 +437,7 @@ def _body(stream: BinaryIO, parts: list[_Part]) -> str:
         for part in parts:
             if _type(part.headers) != wanted or str(part.headers.get("content-disposition", "")).casefold().startswith("attachment"):
                 continue
-            content = b""
+            content = bytearray()  # added to in place: a piece may be a line
             for piece in _decoded(stream, part, "", Inventory("e-mail message")):
                 content += piece
                 if len(content) >= left:
@@ -379,7 +447,7 @@ def _body(stream: BinaryIO, parts: list[_Part]) -> str:
                 text = content.decode(_parameter(part.headers, "charset") or "utf-8", "backslashreplace")
             except WRONG:
                 text = content.decode("utf-8", "backslashreplace")
-            texts.append(html.unescape(_TAG.sub(" ", text)) if wanted == "text/html" else text)
+            texts.append(text_of(text) if wanted == "text/html" else text)
             if left <= 0:
                 break
         if any(text.strip() for text in texts):

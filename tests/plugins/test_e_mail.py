@@ -160,6 +160,86 @@ def test_headers_without_end_are_a_limit() -> None:
     assert unpack(e_mail, b"From: a@b.c\nTo: " + b"y" * 3_000_000)[2] is None
 
 
+def test_comments_within_comments_are_kept_as_found() -> None:
+    deep, flat = "(" * 500, ", ".join(f"n{number}@b.c (comment)" for number in range(400))
+    _, findings, error = unpack(e_mail, f'From: "{deep}" <a@b.c>\nTo: {deep} d@e.f\nCc: {flat}\nSubject: s\n\nx'.encode())
+    assert found(findings).data["recipients"] == [f"{deep} d@e.f"]
+    assert found(findings).data["copies_to"] == [f"comment <n{number}@b.c>" for number in range(400)]
+    assert found(findings).data["subject"] == "s"
+    assert error is None
+    _, findings, error = unpack(e_mail, f'From: a@b.c\nTo: "{deep}" <d@e.f>, "a:b" <g@h.i>\n\nx'.encode())
+    assert found(findings).data["recipients"] == [f"{deep} <d@e.f>", "a:b <g@h.i>"]
+    assert error is None
+
+
+def test_groups_of_addresses_are_read_and_endless_ones_only_to_a_bound() -> None:
+    _, findings, error = unpack(e_mail, b"From: a@b.c\nTo: friends: d@e.f, G <g@h.i>;\nCc: undisclosed-recipients:;\n\nx")
+    assert found(findings).data["recipients"] == ["d@e.f", "G <g@h.i>"]
+    assert error is None
+    _, findings, error = unpack(e_mail, b"From: a@b.c\nTo: a:" + b"b," * 32_000 + b"\nCc: " + b"a:" * 2000 + b"\nSubject: s\n\nx")
+    assert found(findings).data["recipients"] == ["b"] * 500
+    assert found(findings).data["copies_to"] == ["a:" * 2000]
+    assert [finding.kind for finding in findings] == ["e-mail", "unread-members"]
+    assert "header to" in findings[1].summary
+    assert isinstance(error, Unsupported)
+
+
+def test_header_beyond_what_is_looked_at_is_cut_and_said() -> None:
+    long = b'Content-Type: text/plain; a="' + b";\n " * 300_000
+    members, findings, error = unpack(e_mail, b"From: a@b.c\nTo: d@e.f\n" + long + b'"; charset=utf-8\n\nhello')
+    assert [data for _, data in members] == [b"hello"]
+    assert [finding.kind for finding in findings] == ["e-mail", "unread-members"]
+    assert "header Content-Type" in findings[1].summary
+    assert isinstance(error, Unsupported)
+    unused = b"X-Filler: " + b"x\n " * 100_000  # no header that is taken apart
+    assert unpack(e_mail, b"From: a@b.c\nTo: d@e.f\n" + unused + b"\n\nhello")[2] is None
+
+
+def test_encoded_words_without_end_are_kept_as_found() -> None:
+    words = "=?a?q?x" * 9000
+    _, findings, _ = unpack(e_mail, f"From: a@b.c\nTo: d@e.f\nSubject: {words[:60_000]}\n\nx".encode())
+    assert found(findings).data["subject"] == words[:4096]
+
+
+@pytest.mark.parametrize("page", ["<" * (1 << 20), "<script " * (1 << 17)])
+def test_page_of_nothing_but_beginnings_is_text(page: str) -> None:
+    _, findings, error = unpack(e_mail, b"From: a@b.c\nTo: d@e.f\nContent-Type: text/html\n\n" + page.encode())
+    assert found(findings).text.endswith(page)
+    assert error is None
+
+
+def test_text_of_short_lines_is_read_whole() -> None:
+    text = b"From: a@b.c\nTo: d@e.f\nContent-Transfer-Encoding: quoted-printable\n\n" + b"a\n" * (1 << 18)
+    assert found(unpack(e_mail, text)[1]).text.count("\na") == 1 << 18
+
+
+@pytest.mark.parametrize("body", [b"--a\n\nhidden\n--a--\n", b"hidden\n", b"\nhidden\n--b--\n"])
+def test_multipart_whose_boundary_begins_no_part_is_damaged_and_its_body_is_kept(body: bytes) -> None:
+    members, findings, error = unpack(e_mail, b'From: a@b.c\nTo: d@e.f\nContent-Type: multipart/mixed; boundary="b"\n\n' + body)
+    assert [(member.path, data) for member, data in members] == [("part-1.txt", body.removesuffix(b"\n--b--\n"))]
+    assert "hidden" in found(findings).text
+    assert [finding.kind for finding in findings] == ["e-mail", "damaged-members"]
+    assert isinstance(error, Corrupt)
+
+
+def test_multipart_within_another_whose_boundary_begins_no_part_is_kept() -> None:
+    text = b'From: a@b.c\nTo: d@e.f\nContent-Type: multipart/mixed; boundary="b"\n\npreamble\n--b\n\nfirst\n--b\n'
+    text += b'Content-Type: multipart/mixed; boundary="c"\n\n--x\n\nhidden\n--b\n\nlast\n--b--\nepilogue\n'
+    members, _, error = unpack(e_mail, text)
+    assert [(member.path, data) for member, data in members] == [
+        ("part-1.txt", b"first"),
+        ("part-2.txt", b"--x\n\nhidden"),
+        ("part-3.txt", b"last"),
+    ]
+    assert isinstance(error, Corrupt)
+
+
+@pytest.mark.parametrize("body", [b"", b"\r\n \r\n", b"preamble\n--b\n\nx\n--b--\nepilogue\n"])
+def test_multipart_that_is_empty_or_whole_is_no_damage(body: bytes) -> None:
+    text = b'From: a@b.c\nTo: d@e.f\nContent-Type: multipart/mixed; boundary="b"\n\n'
+    assert unpack(e_mail, text + body)[2] is None
+
+
 @pytest.mark.parametrize("seed", range(80))
 def test_flipped_bytes_end_in_no_other_error(seed: int) -> None:
     chance = random.Random(seed)
