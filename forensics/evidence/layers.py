@@ -4,6 +4,8 @@ The openers of a volume's content are tried in a fixed order (`_OPENERS`); a for
 lies within something that decrypts, joins or restores bytes (LUKS, a logical volume, a shadow copy) is examined in the same way again.
 """
 
+import errno
+import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -47,6 +49,9 @@ NOT_RECOGNISED = "no file system recognised"
 _SAFETY = "GPT Safety Partition"  # what The Sleuth Kit calls the entry that guards a GPT from tools that know only the MBR
 GAP = "space outside any volume"
 # The boot sector belongs to these file systems; the others leave it to a partition table, as a hybrid ISO image does.
+# What a reader raises on bytes that nobody foresaw, beside errors of ours. No broad catch: memory and storage are the machine's.
+_UNFORESEEN = (TypeError, ValueError, LookupError, struct.error, ArithmeticError, RecursionError, OSError)
+_OF_NUMBERS = (None, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG)  # errors of a library without a number, or of a place that cannot be
 _OWN_BOOT_SECTOR = {"ntfs", "fat12", "fat16", "fat32", "exfat"}
 NO_KEYS = Keys()
 NO_SPACE = Space()
@@ -148,7 +153,7 @@ def _search(exhibit: str, image: Image, keys: Keys, shadow_copies: bool) -> Sear
     search = Search(exhibit, keys, shadow_copies, _examine)
     whole = Volume(Medium(image), 0, image.size, named=False)
     _examine(search, whole)
-    volume_groups(search)
+    _guarded(search, whole, volume_groups, search)
     count = image.metadata.get("internal_snapshots")
     if count:
         message = f"{count} snapshots are kept inside of the image; not read: the state that it was in last is examined"
@@ -162,8 +167,24 @@ def _examine(search: Search, volume: Volume) -> None:
         search.refuse(volume, "unknown", f"layers within layers more than {limits.NESTING} deep")
         return
     for opener in _OPENERS:
-        if opener(search, volume):
+        if _guarded(search, volume, opener, search, volume):
             return
+
+
+def _guarded(search: Search, volume: Volume, opener: Callable[..., bool | None], *arguments: object) -> bool:
+    """What an opener says. Where it fails on the bytes of `volume`, that volume is refused, and the search of the others goes on."""
+    try:
+        return bool(opener(*arguments))
+    except EvidenceError as error:
+        raise_storage(error)
+        failure: EvidenceError = error
+    except _UNFORESEEN as error:
+        if isinstance(error, OSError) and error.errno not in _OF_NUMBERS:
+            raise
+        failure = Corrupt(f"its reader failed on what is there ({type(error).__name__}: {error})"[:500])
+    search.recognised = True
+    search.refuse(volume, "unknown", failure)
+    return True
 
 
 def _file_system(search: Search, volume: Volume) -> bool:

@@ -29,6 +29,13 @@ _SLOT_IN_USE = 0x00AC71F3
 _SECTOR = 512
 _PIECE = 256 << 10  # bytes decrypted at once
 _DIGEST_SIZE = 20
+_SLOTS = 32  # cryptsetup writes no more (LUKS2_KEYSLOTS_MAX)
+_LONGEST = 64  # bytes of the largest digest of `_HASHES`
+# Those of 20 bytes or more that cryptsetup offers. Digests without a fixed length, which OpenSSL knows too, are none.
+_HASHES = {
+    "sha1", "sha224", "sha256", "sha384", "sha512", "sha3-224", "sha3-256", "sha3-384", "sha3-512",
+    "ripemd160", "whirlpool", "blake2b-512", "blake2s-256", "sm3",
+}  # fmt: skip
 
 
 class _Kdf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -204,16 +211,20 @@ def _version_2(source: Source, head: bytes, name: str) -> tuple[_Header, str]:
             continue
         area = source.read(at + 4096, size - 4096)
         try:
-            computed = hashlib.new(binary[72:104].partition(b"\0")[0].decode("ascii", "backslashreplace"))
-        except ValueError:
+            computed = _digest(binary[72:104].partition(b"\0")[0].decode("ascii", "backslashreplace"), b"", name)
+        except Unsupported:
             continue
         computed.update(binary[:448] + bytes(64) + binary[512:] + area)
         if not hmac.compare_digest(computed.digest(), binary[448 : 448 + computed.digest_size]):
             continue
         try:
             found = msgspec.json.decode(area.partition(b"\0")[0], type=_Header)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Corrupt(f"{name}: the LUKS header cannot be read: {error}") from error
+        if max(len(found.keyslots), len(found.segments), len(found.digests)) > _SLOTS:
+            raise Corrupt(
+                f"{name}: the LUKS header has {len(found.keyslots)} key slots and {len(found.digests)} digests, more than {_SLOTS}"
+            )
         return found, binary[24:72].partition(b"\0")[0].decode("utf-8", "backslashreplace")
     raise Corrupt(f"{name}: neither copy of the LUKS header has a checksum that holds")
 
@@ -235,6 +246,16 @@ def _number(text: str, name: str) -> int:
     return int(text)
 
 
+def _digest(hash_name: str, data: bytes, name: str) -> "hashlib._Hash":
+    """The digest of `data` by a hash that a header names. Raises Unsupported for one that is not known."""
+    try:
+        if hash_name.lower() in _HASHES:
+            return hashlib.new(hash_name, data)
+    except ValueError:  # this build of OpenSSL does not have it
+        pass
+    raise Unsupported(f"{name}: its header uses the hash {hash_name[:40]!r}, which is not known here")
+
+
 # --- keys ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -242,8 +263,10 @@ def _volume_key(source: Source, name: str, slot: _Slot, passphrase: bytes) -> by
     """The volume's key that a passphrase would give; `None` where the slot holds none. Whether it is the right one, a digest says."""
     if slot.type != "luks2" or slot.kdf is None or slot.af is None or slot.area.type != "raw" or not _known(slot.area.encryption):
         return None
-    if not (0 < slot.key_size <= 512 and 0 < slot.area.key_size <= 64 and 0 < slot.af.stripes <= 4096):
-        raise Corrupt(f"{name}: a key slot has {slot.key_size} bytes in {slot.af.stripes} stripes")
+    sizes = _KEY_SIZES["xts" if "xts" in slot.area.encryption else "cbc"]
+    if not (0 < slot.key_size <= 512 and slot.area.key_size in sizes and 0 < slot.af.stripes <= 4096):
+        message = f"a key slot has {slot.key_size} bytes in {slot.af.stripes} stripes, encrypted with a key of {slot.area.key_size}"
+        raise Corrupt(f"{name}: {message}")
     key = _derived(slot.kdf, passphrase, slot.area.key_size, name)
     size = slot.key_size * slot.af.stripes
     whole = -(-size // _SECTOR) * _SECTOR
@@ -275,26 +298,23 @@ def _derived(kdf: _Kdf, passphrase: bytes, size: int, name: str) -> bytes:
 def _pbkdf2(hash_name: str, passphrase: bytes, salt: bytes, iterations: int, size: int, name: str) -> bytes:
     if not 0 < iterations <= limits.KDF_ITERATIONS:
         raise LimitExceeded(f"{name}: a key slot asks for {iterations} iterations of PBKDF2, which is not done")
-    try:
-        return hashlib.pbkdf2_hmac(hash_name, passphrase, salt, iterations, size)
-    except ValueError as error:
-        raise Unsupported(f"{name}: its header uses the hash {hash_name[:40]!r}, which is not known here") from error
+    _digest(hash_name, b"", name)
+    return hashlib.pbkdf2_hmac(hash_name, passphrase, salt, iterations, size)
 
 
 def _holds(digest: _Digest, key: bytes) -> bool:
     if digest.type != "pbkdf2":
         return False
     wanted = _bytes(digest.digest, "LUKS")
+    if len(wanted) > _LONGEST:  # each piece of it costs all iterations
+        raise Corrupt(f"LUKS: the digest of the key has {len(wanted)} bytes")
     computed = _pbkdf2(digest.hash, key, _bytes(digest.salt, "LUKS"), digest.iterations, len(wanted) or _DIGEST_SIZE, "LUKS")
     return hmac.compare_digest(computed, wanted)
 
 
 def _merged(split: bytes, size: int, splitter: _Splitter, name: str) -> bytes:
     """The anti-forensic splitter's reverse (version 1 specification, 2.4): all stripes but the last are mixed into one another."""
-    try:
-        width = hashlib.new(splitter.hash).digest_size
-    except ValueError as error:
-        raise Unsupported(f"{name}: its header uses the hash {splitter.hash[:40]!r}, which is not known here") from error
+    width = _digest(splitter.hash, b"", name).digest_size
     mixed = bytes(size)
     for at in range(0, (splitter.stripes - 1) * size, size):
         block = _xor(mixed, split[at : at + size])
@@ -312,6 +332,7 @@ def _xor(left: bytes, right: bytes) -> bytes:
 
 # --- content ------------------------------------------------------------------------------------------------------------------
 
+_KEY_SIZES = {"xts": (32, 48, 64), "cbc": (16, 24, 32)}  # bytes: of AES, twice for XTS
 _CIPHERS = {"aes-xts-plain64", "aes-xts-plain", "aes-cbc-plain64", "aes-cbc-plain", "aes-cbc-essiv:sha256"}
 
 
@@ -366,6 +387,8 @@ def _decrypted(source: Source, name: str, segment: _Segment, key: bytes) -> Decr
     size = max(0, source.size - offset) if segment.size == "dynamic" else _number(segment.size, name)
     if step not in (512, 1024, 2048, 4096) or len(key) not in ((32, 64) if "xts" in segment.encryption else (16, 24, 32)):
         raise Corrupt(f"{name}: has sectors of {step} bytes and a key of {len(key)}")
+    if max(size, offset) > limits.MEDIUM:
+        raise Corrupt(f"{name}: is said to have {size} bytes from byte {offset} on")
     return Decrypted(source, name, segment, key, size - size % step, offset, _number(segment.iv_tweak, name))
 
 

@@ -1,9 +1,13 @@
 """What is encrypted is named with its protectors, opened with the right key, and never opened or betrayed by another."""
 
+import base64
+import hashlib
+import json
 import os
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -190,6 +194,75 @@ def test_a_luks_header_of_noise_is_locked_and_nothing_else(tmp_path: Path) -> No
             (tmp_path / "volume.luks").write_bytes(magic + noise)
             opened = open_exhibit("1", tmp_path / "volume.luks", keys=keys("password:x"))
             assert [fault.kind for fault in opened.faults] == ["locked"]
+
+
+def luks2(path: Path, hash_name: bytes = b"sha256", **altered: Any) -> Path:
+    """A LUKS2 header whose checksum holds (on-disk format 1.1, 2.1 and 3), and a key slot of two stripes that no passphrase fits.
+
+    `altered` are values of the key slot's area, splitter, kdf, of the digest and of the segment, as AREA_KEY=VALUE.
+    """
+    salt, cipher = base64.b64encode(bytes(32)).decode(), "aes-xts-plain64"
+    parts: dict[str, dict[str, Any]] = {
+        "area": {"type": "raw", "offset": "32768", "size": "512", "encryption": cipher, "key_size": 64},
+        "af": {"type": "luks1", "stripes": 2, "hash": "sha256"},
+        "kdf": {"type": "pbkdf2", "salt": salt, "hash": "sha256", "iterations": 10},
+        "digest": {
+            "type": "pbkdf2",
+            "keyslots": ["0"],
+            "segments": ["0"],
+            "salt": salt,
+            "digest": salt,
+            "hash": "sha256",
+            "iterations": 10,
+        },
+        "segment": {"type": "crypt", "offset": "65536", "size": "dynamic", "iv_tweak": "0", "encryption": cipher, "sector_size": 512},
+    }
+    for name, value in altered.items():
+        part, _, key = name.partition("_")
+        parts[part][key] = value
+    slot = {"type": "luks2", "key_size": 64, "area": parts["area"], "af": parts["af"], "kdf": parts["kdf"]}
+    facts = {"keyslots": {"0": slot}, "segments": {"0": parts["segment"]}, "digests": {"0": parts["digest"]}, "tokens": {}}
+    text = json.dumps(facts, ensure_ascii=False).encode("latin-1")
+    size = 4096 + (-(-len(text) // 4096) + 1) * 4096
+    head = bytearray(max(size, 0x4000))
+    head[:16] = luks.MAGIC_V2 + len(head).to_bytes(8, "big")
+    head[72 : 72 + len(hash_name)] = hash_name
+    head[4096 : 4096 + len(text)] = text
+    head[448:480] = hashlib.sha256(head).digest()
+    path.write_bytes(head.ljust(MIB, b"\0"))
+    return path
+
+
+def test_a_made_luks2_header_is_read_and_no_passphrase_fits_it(tmp_path: Path) -> None:
+    image = RawImage([luks2(tmp_path / "volume.luks")])
+    header = luks.read_header(image, "volume")
+    assert header.description == "LUKS version 2, aes-xts-plain64; protectors: 1 passphrase or key file slots (pbkdf2)"
+    assert luks.unlock(image, "volume", header, (parse("password:x"),)) is None
+
+
+@pytest.mark.parametrize(
+    ("altered", "message"),
+    [
+        ({"area_key_size": 33}, "encrypted with a key of 33"),
+        ({"area_key_size": 2, "kdf_type": "argon2id", "kdf_time": 1, "kdf_memory": 64, "kdf_cpus": 1}, "encrypted with a key of 2"),
+        ({"area_key_size": 64, "area_encryption": "aes-cbc-plain64"}, "encrypted with a key of 64"),
+        ({"af_hash": "shake_256"}, "'shake_256'"),
+        ({"kdf_hash": "shake_128"}, "'shake_128'"),
+        ({"digest_hash": "shake_128"}, "'shake_128'"),
+        ({"digest_digest": base64.b64encode(bytes(65)).decode()}, "the digest of the key has 65 bytes"),
+        ({"kdf_salt": "\xff"}, "cannot be read: 'utf-8' codec"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_header_of_sizes_and_hashes_that_cannot_be_is_locked_and_says_so(tmp_path: Path, altered: dict[str, Any], message: str) -> None:
+    opened = open_exhibit("1", luks2(tmp_path / "volume.luks", **altered), keys=keys("password:x"))
+    ((kind, said),) = [(fault.kind, fault.message) for fault in opened.faults]
+    assert (kind, message in said) == ("locked", True), said
+
+
+def test_a_header_whose_checksum_is_of_a_hash_without_a_length_is_locked(tmp_path: Path) -> None:
+    opened = open_exhibit("1", luks2(tmp_path / "volume.luks", b"shake_128"))
+    assert [(fault.kind, "checksum" in fault.message) for fault in opened.faults] == [("locked", True)]
 
 
 # --- BitLocker ----------------------------------------------------------------------------------------------------------------

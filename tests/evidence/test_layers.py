@@ -1,16 +1,19 @@
 """Every volume and every gap is a layer; what is not examined says why."""
 
+import errno
 import json
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from forensics.errors import Unsupported
-from forensics.evidence import limits, signatures
+from forensics.errors import Corrupt, EvidenceError, Locked, Unsupported
+from forensics.evidence import layers, limits, signatures
 from forensics.evidence.image import open_image
 from forensics.evidence.layers import Opened, open_exhibit, open_layers
+from forensics.evidence.search import Search, Volume
 from forensics.location import Location
 from forensics.model import LayerInfo
 
@@ -190,6 +193,54 @@ def test_a_luks_volume_is_locked(tmp_path: Path) -> None:
     run("cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", image, stdin="x")
     opened = open_exhibit("1", image)
     assert ([layer.kind for layer in opened.layers], [fault.kind for fault in opened.faults]) == (["luks2"], ["locked"])
+
+
+class Opaque:
+    """An opener that fails on the volume at one megabyte."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, search: Search, volume: Volume) -> bool:
+        if volume.offset == MIB:
+            raise self.error
+        return False
+
+
+def two_volumes(folder: Path) -> Path:
+    """A disk of two partitions, the second of them an ext2."""
+    need("mke2fs")
+    image = folder / "disk.raw"
+    partitioned(image, "label: dos\nstart=2048,size=4096,type=83\nstart=8192,size=4096,type=83\n", size=8 * MIB)
+    run("mke2fs", "-q", "-t", "ext2", "-E", f"offset={8192 * 512}", image, "2048k")
+    return image
+
+
+UNFORESEEN = (TypeError("one"), KeyError("two"), struct.error("three"), OverflowError("four"), RecursionError("five"), OSError("six"))
+
+
+def test_a_volume_on_which_its_reader_fails_is_lost_and_said_and_the_others_are_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, openers = two_volumes(tmp_path), layers._OPENERS
+    for error in (*UNFORESEEN, Corrupt("seven"), Locked("eight")):
+        monkeypatch.setattr(layers, "_OPENERS", (Opaque(error), *openers))
+        opened = open_exhibit("1", image)
+        assert [row for row in rows(opened) if ":volume@" in row[0]] == [
+            ("1:volume@1048576:", "unknown", False),
+            ("1:volume@4194304:ext2:", "ext2", True),
+        ]
+        (fault,) = opened.faults
+        assert (fault.location, fault.kind) == ("1:volume@1048576:", "locked" if isinstance(error, Locked) else "unsupported")
+        assert str(error) in fault.message
+
+
+def test_storage_that_fails_while_volumes_are_searched_is_no_fault_of_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, openers = two_volumes(tmp_path), layers._OPENERS
+    for error in (EvidenceError("the storage"), OSError(errno.EIO, "the storage"), MemoryError("the storage")):
+        monkeypatch.setattr(layers, "_OPENERS", (Opaque(error), *openers))
+        with pytest.raises(type(error), match="the storage"):
+            open_exhibit("1", image)
 
 
 def test_a_raw_file_of_no_known_type_is_one_file_and_a_fault(tmp_path: Path) -> None:
