@@ -16,6 +16,7 @@ _CONTAINER, _VOLUME = b"NXSB", b"APSB"
 _LEAF, _FIXED = 2, 4  # flags of a node
 _SNAPSHOT = 1  # the type of a record of a snapshot's metadata, in the top four bits of its key
 _DEPTH = 16
+_NODES = limits.SNAPSHOTS * _DEPTH  # of a tree of snapshots: each leaf holds one at least
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -41,7 +42,7 @@ def snapshots(source: Source, number: int) -> list[Snapshot]:
     if not count:
         return []
     (at,) = struct.unpack_from("<Q", volume, 152)
-    found = list(_records(source, at, size))
+    found = list(_records(source, at, size, set()))
     if len(found) != min(count, limits.SNAPSHOTS):
         raise Corrupt(f"the volume counts {count} snapshots, and {len(found)} can be read")
     return found
@@ -49,7 +50,7 @@ def snapshots(source: Source, number: int) -> list[Snapshot]:
 
 def container_of(source: Source) -> tuple[bytes, int]:
     """The container's superblock in force, that of the highest transaction, and the size of a block."""
-    first = source.read(0, 4096)
+    first = source.read(0, 4096).ljust(4096, b"\0")
     size, blocks, base = (
         *struct.unpack_from("<I", first, 36),
         *struct.unpack_from("<I", first, 104),
@@ -105,10 +106,13 @@ def _resolve(source: Source, at: int, identifier: int, size: int) -> int:
     raise Corrupt(f"the object map is more than {_DEPTH} levels deep")
 
 
-def _records(source: Source, at: int, size: int, depth: int = 0) -> Iterator[Snapshot]:
-    """The snapshots in a tree of their metadata, in order of their transactions."""
+def _records(source: Source, at: int, size: int, seen: set[int], depth: int = 0) -> Iterator[Snapshot]:
+    """The snapshots in a tree of their metadata, in order of their transactions; `seen` are the blocks that were visited."""
     if depth > _DEPTH:
         raise Corrupt(f"the tree of snapshots is more than {_DEPTH} levels deep")
+    if at in seen or len(seen) >= _NODES:
+        raise Corrupt(f"the tree of snapshots leads to block {at} again, or to more than {_NODES} blocks")
+    seen.add(at)
     node = block_at(source, at, size)
     count = 0
     for key, value in _entries(node):
@@ -117,7 +121,7 @@ def _records(source: Source, at: int, size: int, depth: int = 0) -> Iterator[Sna
         if not node[32] & _LEAF:
             if len(value) < 8:
                 raise Corrupt("an entry of the tree of snapshots is cut")
-            for found in _records(source, struct.unpack_from("<Q", value)[0], size, depth + 1):
+            for found in _records(source, struct.unpack_from("<Q", value)[0], size, seen, depth + 1):
                 count += 1
                 yield found
         elif len(key) >= 8 and len(value) >= 50 and struct.unpack_from("<Q", key)[0] >> 60 == _SNAPSHOT:

@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from forensics.errors import Corrupt
+from forensics.evidence import limits
 from forensics.evidence.libyal import Derived, OpenFile, Source, opened
 
 _TEXT = 4 << 20  # bytes of a group's description
@@ -78,15 +79,18 @@ def logical_volumes(parts: list[Source], text: dict[str, Any], name: str) -> lis
     opened(lambda: handle.open_file_object(files[0]), name, files)
     opened(lambda: handle.open_physical_volume_files_as_file_objects(list(files)), name, files)
     group = opened(lambda: handle.get_volume_group(), name, files)
-    extent = int(text.get("extent_size", 0)) * 512
+    extent = _number(text.get("extent_size", 0), f"{name}: the size of an extent") * 512
     found: list[Logical] = []
     described = text.get("logical_volumes")
     for number, (title, facts) in enumerate((described or {}).items() if isinstance(described, dict) else ()):
-        if not isinstance(facts, dict) or "VISIBLE" not in facts.get("status", []):
+        status = facts.get("status", []) if isinstance(facts, dict) else []
+        if not isinstance(facts, dict) or not isinstance(status, (list, str)) or "VISIBLE" not in status:
             continue
         segments = [each for key, each in facts.items() if re.fullmatch(r"segment\d+", key) and isinstance(each, dict)]
         kinds = {str(each.get("type", "")) for each in segments}
-        size = sum(int(each.get("extent_count", 0)) for each in segments) * extent
+        size = sum(_number(each.get("extent_count", 0), f"{name}, {title}: the number of extents") for each in segments) * extent
+        if size > limits.MEDIUM:
+            raise Corrupt(f"{name}: logical volume {title} is said to have {size} bytes")
         if kinds != {"striped"} or any(each.get("stripe_count") != 1 for each in segments):
             kind = "striped" if kinds == {"striped"} else ", ".join(sorted(kinds)) or "unknown"
             found.append(
@@ -94,10 +98,18 @@ def logical_volumes(parts: list[Source], text: dict[str, Any], name: str) -> lis
             )
             continue
         volume = opened(lambda number=number: group.get_logical_volume(number), name, files)  # type: ignore[misc]
-        if volume.name != title:
-            raise Corrupt(f"{name}: logical volume {number} is {volume.name!r} to libvslvm and {title!r} by its description")
-        found.append(Logical(title, int(volume.size), Derived(volume, int(volume.size), f"{name}, {title}", files, (handle, group)), None))
+        said, length = opened(lambda volume=volume: (volume.name, int(volume.size)), name, files)  # type: ignore[misc]
+        if said != title:
+            raise Corrupt(f"{name}: logical volume {number} is {said!r} to libvslvm and {title!r} by its description")
+        found.append(Logical(title, length, Derived(volume, length, f"{name}, {title}", files, (handle, group)), None))
     return found
+
+
+def _number(value: object, what: str) -> int:
+    """A count or size of a description. Raises Corrupt where it is none."""
+    if not isinstance(value, int) or not 0 <= value <= limits.MEDIUM:
+        raise Corrupt(f"{what} is given as {str(value)[:40]!r}")
+    return value
 
 
 def _sections(value: object) -> list[dict[str, Any]]:
@@ -105,12 +117,16 @@ def _sections(value: object) -> list[dict[str, Any]]:
 
 
 _CLOSE = "}"
-_TOKEN = re.compile(r'\s+|#[^\n]*|"(?:[^"\\]|\\.)*"|[\[\]{},=]|[^\s\[\]{},="#]+')
+# A string without an end is a token too: else every quotation mark in it would be tried as the begin of one, each to the end of the text.
+_TOKEN = re.compile(r'\s+|#[^\n]*|"(?:[^"\\]|\\(?s:.)?)*+"?|[\[\]{},=]|[^\s\[\]{},="#]+')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
     """LVM2's configuration text as nested dictionaries: numbers, strings, lists and sections. Raises Corrupt."""
     tokens = [token for token in _TOKEN.findall(text) if not token.isspace() and not token.startswith("#")]
+    if tokens and tokens[-1].startswith('"') and not _STRING.fullmatch(tokens[-1]):
+        raise Corrupt(f"{name}: the description of the volume group ends within {tokens[-1][:40]!r}")
     root: dict[str, Any] = {}
     stack = [root]
     at = 0

@@ -112,6 +112,8 @@ def _tree(source: Source, head: _Geometry, group: int, at: int, level: int) -> I
                 raise Corrupt(f"{place} has {firsts[number]} as the first block of a branch that begins with {first}")
             known = True
             yield first, length
+        if not known:
+            raise Corrupt(f"{place} leads to block {child}, a branch without a record; only the root may have none")
 
 
 def _check(data: bytes, kind: str, head: _Geometry, place: str) -> None:

@@ -143,6 +143,26 @@ def test_a_tree_of_several_levels_is_read_in_order_and_must_add_up() -> None:
             list(xfs_free.free_runs(damaged))
 
 
+def emptied(levels: int, below: int) -> Held:
+    """As `grown`, with a tree in which each node of `levels` has `below` branches, all of them the same, over one leaf without a record."""
+    out = bytearray(grown([(100, 1), (200, 1)]).data)
+    out[512 + 28 : 512 + 32], out[512 + 52 : 512 + 56] = struct.pack(">I", levels + 1), bytes(4)
+    for level in range(levels + 1):
+        at = (10 + levels - level) * 512
+        out[at : at + 512] = struct.pack(">4sHHII", b"ABTB", level, below if level else 0, 0, 0).ljust(512, b"\0")
+        if level:
+            start = at + 16 + 8 * ((512 - 16) // 12)
+            out[start : start + 4 * below] = struct.pack(">I", 10 + levels - level + 1) * below
+    return Held(bytes(out))
+
+
+def test_branches_without_a_record_are_not_visited_again_and_again() -> None:
+    assert list(xfs_free.free_runs(emptied(0, 0))) == []  # a group that is full
+    for levels, below in ((1, 1), (2, 2), (8, 41)):
+        with pytest.raises(Corrupt, match="a branch without a record"):
+            list(xfs_free.free_runs(emptied(levels, below)))
+
+
 # --- APFS -----------------------------------------------------------------------------------------------------------------------------
 
 

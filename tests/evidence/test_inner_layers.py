@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from commands import tool
 
 from forensics.errors import Corrupt
-from forensics.evidence import limits, lvm
+from forensics.evidence import apfs, limits, lvm
 from forensics.evidence.image import open_image
 from forensics.evidence.keys import Keys, parse
 from forensics.evidence.layers import open_exhibit
@@ -75,6 +75,35 @@ def test_a_description_of_a_group_is_read_as_nested_values() -> None:
     for bad in ("}", "a", "a { " * 40, "= 3"):
         with pytest.raises(Corrupt):
             lvm.parse(bad, "x")
+
+
+@pytest.mark.parametrize("size", [3, MIB])
+def test_a_description_that_ends_within_a_string_is_read_once(size: int) -> None:
+    for text in ('a = "' + '\\"' * size, 'a = "' + '\\"' * size + "\\", 'a = "' + '"' * (2 * size)):
+        with pytest.raises(Corrupt, match="ends within"):
+            lvm.parse(text, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("status", 5, None),
+        ("segment1", {"type": "striped", "stripe_count": 1, "extent_count": [1]}, r"number of extents is given as '\[1\]'"),
+        ("segment1", {"type": "striped", "stripe_count": 1, "extent_count": "many"}, "number of extents is given as 'many'"),
+        ("segment1", {"type": "striped", "stripe_count": 1, "extent_count": 1 << 52}, "is said to have"),
+    ],
+)
+def test_values_of_another_kind_in_the_description_of_a_group_are_named(
+    evidence: Path, name: str, value: object, message: str | None
+) -> None:
+    image = open_image(evidence / "images/lvm.E01")
+    text = lvm.label(image, "volume").text
+    text["logical_volumes"]["test_logical_volume1"][name] = value
+    if message is None:  # it is not said to be visible
+        assert [each.name for each in lvm.logical_volumes([image], text, "x")] == ["test_logical_volume2"]
+        return
+    with pytest.raises(Corrupt, match=message):
+        lvm.logical_volumes([image], text, "x")
 
 
 def test_each_shadow_copy_is_a_layer_with_its_time_and_its_files(evidence: Path) -> None:
@@ -220,6 +249,18 @@ def test_a_volume_without_snapshots_says_nothing_of_them_and_a_damaged_list_does
     with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1}, counted=3)
     (fault,) = open_exhibit("1", tmp_path / "apfs.raw").faults
     assert "whether the volume has snapshots cannot be told: the volume counts 3 snapshots, and 1 can be read" in fault.message
+
+
+def test_a_tree_of_snapshots_that_leads_to_a_block_twice_is_left(evidence: Path, tmp_path: Path) -> None:
+    raw = bytearray(with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1, "two": 2}).read_bytes())
+    empty = next(at for at in range(0, len(raw), 4096) if not any(raw[at : at + 4096])) // 4096
+    for seconds in (1, 2):  # what a leaf says of a snapshot becomes what an inner node says of a branch: the number of a block
+        at = raw.index(struct.pack("<QQQ", 1, 2, seconds * 10**9))
+        raw[at : at + 8] = empty.to_bytes(8, "little")
+    raw[88 * 4096 + 32] = 1
+    (tmp_path / "apfs.raw").write_bytes(raw)
+    with pytest.raises(Corrupt, match=f"leads to block {empty} again"):
+        apfs.snapshots(open_image(tmp_path / "apfs.raw"), 1)
 
 
 def test_counters_of_apfs_stand_where_they_are_read(evidence: Path) -> None:
