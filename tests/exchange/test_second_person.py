@@ -12,13 +12,16 @@ import msgspec
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from parties import AT, Office, Officer, encrypt, record, without_pdf
+from parties import AT, INFO, Office, Officer, encrypt, record, without_pdf
 
 from forensics import custody
 from forensics.digest import canonical
 from forensics.errors import ForensicsError, NotDisclosable, PackageInvalid, SigningError, UsageError
 from forensics.exchange import approve, bag, draft, kept
 from forensics.exchange.draft import Draft
+from forensics.exchange.standalone import bag as standalone_bag
+from forensics.exchange.standalone import disclosure as standalone_disclosure
+from forensics.exchange.standalone import seal as standalone_seal
 
 TAGS = "tagmanifest-sha256.txt"
 
@@ -222,6 +225,20 @@ def test_a_number_is_not_given_again_when_its_package_was_taken_away(office: Off
     first.unlink()
     assert office.draft(office.plan()).id == "A-2026-0123-D2"
     assert draft.next_id(office.case) == "A-2026-0123-D3"
+
+
+def test_a_case_whose_number_is_thai_is_sealed_sent_and_read(tmp_path: Path) -> None:
+    number = "คดี 17/2569"
+    office = Office(tmp_path, [record(1)], info=msgspec.structs.replace(INFO, case_id=number))
+    office.seal()
+    top = office.opened(office.send(office.plan()), tmp_path / "vn")
+    assert top.name == "17-2569-D1"
+    standalone_bag.check(top)
+    seal = standalone_seal.read(top)
+    names = [path.stem for path in (top / "data/records").iterdir()]
+    said = standalone_disclosure.read(top)
+    standalone_disclosure.check(said, top.name, seal, names, (said["custody"]["seq"], said["custody"]["head"]))
+    assert seal.case == number
 
 
 def test_a_draft_whose_day_has_passed_is_not_approved(office: Office) -> None:
