@@ -204,10 +204,10 @@ def next_id(case: Case) -> str:
     """``<case>-D<n>``, the next number that no package of the case has or had: one that was sent may have been taken away."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", case.info.case_id or "case").strip("-._")[:40] or "case"
     case.packages.mkdir(mode=0o700, exist_ok=True)
-    names = [path.name for path in case.packages.iterdir()]
-    names += [line.object for line in custody.read(case.folder) if line.event == "disclosed" and line.object]
+    used = [path.name for path in case.packages.iterdir()]
+    used += [line.object for line in custody.read(case.folder) if line.event == "disclosed" and line.object]
     numbered = re.compile(rf"{re.escape(stem)}-D([0-9]{{1,6}})(?:\.|$)")
-    taken = [int(match[1]) for name in names if (match := numbered.match(name))]
+    taken = [int(match[1]) for name in used if (match := numbered.match(name))]
     return f"{stem}-D{max(taken, default=0) + 1}"
 
 
