@@ -15,7 +15,7 @@ from forensics.plugin import File, Finding, Inventory, Locked, Member, Unsupport
 MAGIC = b"7z\xbc\xaf\x27\x1c"
 
 
-@container(version="1.1", mime=("application/x-7z-compressed",), magic=(MAGIC,), prepare=passwords)
+@container(version="1.2", mime=("application/x-7z-compressed",), magic=(MAGIC,), prepare=passwords)
 def seven_zip(file: File, known: tuple[bytes, ...], *, passwords_file: str = "") -> Iterator[Member | Finding]:
     """Files in 7z archives; encrypted ones, and names, with a password out of `passwords_file`.
 
@@ -98,6 +98,8 @@ class _Content(Struct, frozen=True, kw_only=True):
 def _contents(stream: BinaryIO, folders: list[Folder], tried: Tried) -> Iterator[_Content]:
     """The contents in order. What was not read of one is read past before the next begins."""
     for folder in folders:
+        if not folder.sizes:  # nothing is said to lie in it, so there is nothing that a password could be tried on
+            continue
         password = locked = None
         why = unread(folder)
         if folder.encrypted and not why:

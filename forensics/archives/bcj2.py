@@ -27,6 +27,10 @@ def joined(main: Iterator[bytes], calls: Iterator[bytes], jumps: Iterator[bytes]
     last = 0  # the byte that went out last
     for piece in main:
         at = 0
+        if len(out) >= MOST:  # where no branch is, nothing below gives any out
+            yield bytes(out)
+            done += len(out)
+            out.clear()
         while at < len(piece):
             if last == 0x0F and 0x80 <= piece[at] <= 0x8F:
                 place = at
@@ -72,3 +76,5 @@ def joined(main: Iterator[bytes], calls: Iterator[bytes], jumps: Iterator[bytes]
                 if done >= size:
                     return
     yield bytes(out[: size - done])
+    if done + len(out) < size:
+        raise EOFError("the stream of the program itself is cut short")

@@ -166,7 +166,7 @@ def _opens(stream: BinaryIO, folder: Folder, password: bytes, size: int) -> bool
     except DAMAGE:
         return False
     stated = next(iter(folder.checksums), None)
-    return count == size and (size < folder.sizes[0] or stated is None or crc == stated)
+    return count == size and (size < next(iter(folder.sizes), 0) or stated is None or crc == stated)
 
 
 def _properties(properties: bytes) -> tuple[int, bytes, bytes]:

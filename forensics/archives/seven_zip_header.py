@@ -142,8 +142,11 @@ def listing(stream: BinaryIO, size: int, unpack: Callable[[Folder], bytes | str]
         (folder,) = folders
         if not folder.coders:
             raise ValueError(f"packed with {folder.why}, which is not read")
-        if sum(folder.sizes) > MAX_HEADER:
-            raise LimitExceeded(f"7z archive with a header of {sum(folder.sizes)} bytes (limit {MAX_HEADER})")
+        if not folder.sizes:
+            raise ValueError("a packed header without content")
+        whole = folder.coders[folder.main].size  # what comes out, whatever contents it is said to hold
+        if whole > MAX_HEADER:
+            raise LimitExceeded(f"7z archive with a header of {whole} bytes (limit {MAX_HEADER})")
         unpacked = unpack(folder)
         if isinstance(unpacked, str):
             said = f" ({unpacked})" if unpacked else ""

@@ -3,11 +3,13 @@
 import random
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from forensics.plugins.seven_zip import seven_zip
 
+from forensics.archives import bcj2
 from forensics.plugin import Corrupt, Locked, Unsupported
 from forensics.testing import unpack
 
@@ -147,6 +149,52 @@ def _with_right_checksums(archive: bytearray) -> bytes:
         struct.pack_into("<I", archive, 28, zlib.crc32(archive[32 + offset : 32 + offset + length]))
     struct.pack_into("<I", archive, 8, zlib.crc32(archive[12:32]))
     return bytes(archive)
+
+
+def archive_of(packed: bytes, header: bytes) -> bytes:
+    """An archive of one stretch of packed bytes and a header (7zFormat.txt)."""
+    whole = bytearray(MAGIC + b"\0\4" + struct.pack("<IQQI", 0, len(packed), len(header), 0) + packed + header)
+    return _with_right_checksums(whole)
+
+
+def number(value: int) -> bytes:
+    return b"\xff" + struct.pack("<Q", value)
+
+
+def test_packed_header_that_is_said_to_hold_nothing_is_not_unpacked() -> None:
+    lengths = b"\x06\0\1\x09" + number(4) + b"\0"  # one packed stream of four bytes
+    folder = b"\x07\x0b\1\0" + b"\1\x01\0" + b"\x0c" + number(1 << 40) + b"\0"  # one coder, which stores, and gives a terabyte
+    for count, why in ((b"\x0d\0", "a packed header without content"), (b"\x0d\1", f"a header of {1 << 40} bytes")):
+        members, _, error = unpack(seven_zip, archive_of(b"\1\0\0\0", b"\x17" + lengths + folder + b"\x08" + count + b"\0\0"))
+        assert members == []
+        assert why in str(error)
+
+
+def test_encrypted_folder_of_no_contents_costs_nothing_else(passwords: dict[str, str]) -> None:
+    lengths = b"\x06\0\2\x09\x10\x05\0"  # two packed streams, of 16 and of 5 bytes
+    folders = b"\x07\x0b\2\0" + b"\1\x24\x06\xf1\x07\x01\1\x3f" + b"\1\x01\0" + b"\x0c\x10\x05\0"  # AES; one that stores
+    streams = b"\x04" + lengths + folders + b"\x08\x0d\0\1\0\0"  # the first holds no contents, the second one
+    files = b"\x05\1\x11" + b"\x05\0a\0\0\0" + b"\0"
+    members, findings, error = unpack(seven_zip, archive_of(bytes(16) + b"hello", b"\1" + streams + files + b"\0"), given=passwords)
+    assert [(member.path, data) for member, data in members] == [("a", b"hello")]
+    assert (findings, error) == ([], None)
+
+
+def test_program_without_branches_is_given_on_as_it_comes() -> None:
+    taken = 0
+
+    def main() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            yield bytes(1 << 16)
+
+    pieces = bcj2.joined(main(), iter(()), iter(()), iter((bytes(5),)), 100 << 16)
+    assert len(next(pieces)) == 1 << 16
+    assert taken <= 2
+    assert (1 << 16) + sum(map(len, pieces)) == 100 << 16
+    with pytest.raises(EOFError, match="cut short"):
+        list(bcj2.joined(iter((b"program",)), iter(()), iter(()), iter((bytes(5),)), 8))
 
 
 @pytest.mark.parametrize("name", ["plain-header", "bcj2", "aes", "lzma2", "not-solid", "ppmd"])
