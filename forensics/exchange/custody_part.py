@@ -22,7 +22,7 @@ FIELDS = frozenset(
         "purpose", "from", "to", "place", "at", "started", "ended", "condition", "seal_no", "seal_before", "seal_after", "carrier",
         "waybill", "hash_before", "hash_after", "sha256", "sha512", "md5", "size", "authority", "legal_authority_ref", "receipt_no",
         "witness", "tool", "tool_version", "tool_sha256", "write_blocker", "no_write_blocker_reason", "type", "operator",
-        "changes_made_to_original", "exhibit", "clock", "power_state", "lock_state", "isolation", "device_clock_offset",
+        "changes_made_to_original", "clock", "power_state", "lock_state", "isolation", "device_clock_offset",
     }
 )  # fmt: skip
 _PEOPLE = frozenset({"from", "to", "witness"})  # whom a form does not say to be an officer: it may be the holder, a victim, a neighbour

@@ -6,7 +6,7 @@ decimal digits of every script as 0 to 9.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from msgspec import Struct
@@ -20,6 +20,16 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u316
 # Scripts that put spaces between words: Latin, Greek, Cyrillic, Armenian. Others join words, or put particles to a name without a space.
 _SPACED = re.compile(r"[\u0000-\u058f\u1e00-\u1fff\u2000-\u206f]*")
 _LETTER = r"[0-9a-z\u00aa\u00b5\u00ba\u00c0-\u058f\u1e00-\u1fff]"
+# What a location, a summary or a JSON text writes for a character that it would not show: `\u200b`, `\x40`; more backslashes where the
+# location of a container is escaped once more.
+_ESCAPED = re.compile(r"\\{1,32}(?:x([0-7][0-9a-fA-F])|u([0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4}))")
+
+
+def spellings(text: str) -> Iterator[str]:
+    """`text` folded; and once more with the characters that stand escaped in it, where there are any."""
+    yield folded(text)
+    if _ESCAPED.search(text):
+        yield folded(_ESCAPED.sub(lambda found: chr(int(found[1] or found[2] or found[3], 16)), text))
 
 
 def folded(text: str) -> str:
@@ -61,7 +71,7 @@ def mentions(texts: Iterable[str], names: Iterable[str]) -> list[str]:
     wanted = [(each, name) for each in names if (name := _name(each)).text]
     if not wanted:
         return []
-    spaced = [folded(text) for text in texts]
+    spaced = [spelled for text in texts for spelled in spellings(text)]
     joined = [text.replace(" ", "") for text in spaced if not text.isascii()]
     return [each for each, name in wanted if any(_stands(name, text) for text in (spaced if name.spaced else joined))]
 

@@ -8,12 +8,13 @@ derived from it; from a protection claimant also to records that state the same 
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Protocol
 
 from msgspec import Struct
 
 from forensics.errors import UsageError
-from forensics.exchange.names import folded
+from forensics.exchange.names import folded, spellings
 from forensics.exchange.seal import Person, Review
 from forensics.location import Location
 from forensics.model import Record
@@ -211,7 +212,7 @@ def selectors(record: Record, *more: str) -> set[str]:
     for value in finding.data.values():
         texts += [str(item) for item in value] if isinstance(value, list) else [str(value)] if isinstance(value, str | int) else []
     found: set[str] = set()
-    for text in map(folded, texts):
+    for text in chain.from_iterable(map(spellings, texts)):
         found.update(match for mail in _MAILS for match in mail.findall(text))
         found |= {re.sub(r"\W", "", match) for match in _DOCUMENT.findall(text)}
         for match in _NUMBER.findall(_TIME.sub(" ", text)):

@@ -48,8 +48,13 @@ def test_a_body_with_somebody_who_may_be_the_holder_stays(event: str, more: dict
     assert may_leave(line(event, {**base, **officers}), ["2026-1"], (), ())
 
 
-def line(event: str, body: dict[str, str]) -> CustodyLine:
+def line(event: str, body: dict[str, object]) -> CustodyLine:
     return CustodyLine(seq=1, at="2026-11-20T09:30:00Z", prev="", event=event, object="2026-1", by="Dewi", body=body, body_sha256="")
+
+
+def test_an_exhibit_as_it_was_received_stays() -> None:
+    facts = {"exhibit_id": "2026-1", "image": "a.dd", "image_format": "raw", "owner_role": "victim"}
+    assert not may_leave(line("received", {"exhibit": facts}), ["2026-1"], (), ())
 
 
 def test_a_transfer_between_officers_leaves(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from parties import Person, Review, record
 
 from forensics.exchange import policy
 from forensics.exchange.names import folded, mentions
+from forensics.location import Layer, Location
 
 VIETNAMESE = "Nguyễn Thị Hồng"
 
@@ -32,6 +33,9 @@ VIETNAMESE = "Nguyễn Thị Hồng"
         ("สมชาย ใจดี", "นาย\u200bสม\u200bชาย ใจ\u2060ดี"),
         ("အောင်ဆန်း", "ကို\u200bအောင်\u200bဆန်း"),
         ("Aye Chan", "A\u00adye\u00a0CH\u034fAN"),
+        ("សុខ", str(Location(exhibit="2026-1", layers=(Layer("ext4"),), path="/ស\u200bុខ.txt"))),
+        ("សុខ", str(Location(exhibit="2026-1", layers=(Layer("ext4"), Layer("zip", Location("", path="/ស\u200bុខ.zip").inner)), path="/a"))),
+        ("သူ", r'{"name": "\u101e\u1030"}'),
         ("Aye Chan", "Ａｙｅ　Ｃｈａｎ"),
         ("葛城", "葛\U000e0100城さん"),  # a variant of a character, chosen by a selector that nobody sees
     ],
@@ -100,4 +104,6 @@ def test_a_number_or_an_address_is_the_same_however_it_is_written(text: str, fou
 
 def test_an_address_ends_where_its_own_script_does() -> None:
     assert "aye@example.org" in policy.selectors(record(1, summary="อีเมลaye@example.orgนะ"))
+    path = Location(exhibit="2026-1", layers=(Layer("ext4"),), path="/mail/aye@example.org/inbox")
+    assert "aye@example.org" in policy.selectors(record(1, summary="x"), str(path))
     assert "andré@example.org" in policy.selectors(record(1, summary="write to Andre\u0301@example.org"))
