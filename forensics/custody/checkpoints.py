@@ -16,7 +16,7 @@ from msgspec import Struct
 from forensics import signing
 from forensics.custody.line import LOG, SHA256, decode
 from forensics.custody.reading import head, raw_lines, read_body
-from forensics.custody.signatures import SignedBy, signers
+from forensics.custody.signatures import SignedBy, signers_expired
 from forensics.custody.writing import append, write_whole
 from forensics.digest import canonical, sha256
 from forensics.errors import CustodyBroken, SignatureInvalid, UsageError
@@ -50,6 +50,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     signers: tuple[SignedBy, ...] = ()
     stamped: datetime | None = None
     problem: str | None = None
+    notice: str | None = None  # what is not proved of its signature
 
 
 _checkpoint = msgspec.json.Decoder(Checkpoint)
@@ -134,12 +135,12 @@ def judge(path: Path, trust: Trust | None, *, log: str | None = None) -> Judged:
         stamp = _stamp(path)
         if trust is not None and stamp.exists():
             stamped = signing.verify_stamp(signature, _bounded(stamp), trust).at
-        found = signers(data, signature, trust, at=stamped)
+        found, notice = signers_expired(data, signature, trust, at=stamped)
     except OSError as error:
         return Judged(path=path, problem=f"has no signature that can be read ({error.strerror})")
     except (SignatureInvalid, ValueError) as error:
         return Judged(path=path, problem=f"its signature does not hold: {error}")
-    return Judged(path=path, checkpoint=made, signers=found, stamped=stamped)
+    return Judged(path=path, checkpoint=made, signers=found, stamped=stamped, notice=notice)
 
 
 def heads_of(folder: Path, trust: Trust | None) -> dict[int, str]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from forensics.custody.checkpoints import LARGEST, judge
 from forensics.custody.line import LINE_LIMIT, ORIGIN, SHA256, try_decode
 from forensics.custody.reading import raw_lines
-from forensics.custody.signatures import signers
+from forensics.custody.signatures import signers_expired
 from forensics.digest import sha256
 from forensics.errors import SignatureInvalid, UsageError
 from forensics.signing.trust import Trust
@@ -61,7 +61,8 @@ def read_counterpart(path: Path, trust: Trust | None) -> Counterpart:
         found = judge(path, trust)
         if found.checkpoint is None:
             return Counterpart({}, "checkpoint", problem=f"{path.name}: {found.problem}")
-        return Counterpart({found.checkpoint.seq: found.checkpoint.head}, "checkpoint", first=found.checkpoint.log)
+        notice = f"{path.name}: {found.notice}" if found.notice else None
+        return Counterpart({found.checkpoint.seq: found.checkpoint.head}, "checkpoint", notice=notice, first=found.checkpoint.log)
     try:
         stated = msgspec.json.decode(data, type=_Stated)
     except (ValueError, RecursionError) as error:
@@ -95,10 +96,10 @@ def _signature(path: Path, data: bytes, trust: Trust | None) -> tuple[str | None
     if signature.stat().st_size > LARGEST:
         return f"{signature.name}: is too large for a signature", None
     try:
-        signers(data, signature.read_bytes(), trust)
+        _, notice = signers_expired(data, signature.read_bytes(), trust)
     except SignatureInvalid as error:
         return f"{path.name}: its signature does not hold: {error}", None
-    return None, None
+    return None, f"{path.name}: {notice}" if notice else None
 
 
 def _of_log(path: Path) -> Counterpart:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -26,12 +26,43 @@ class SignedBy(Struct, frozen=True):
 
 
 def signers(data: bytes, signature: bytes, trust: Trust | None, *, at: datetime | None = None) -> tuple[SignedBy, ...]:
-    """Who signed exactly `data`; with `trust`, every certificate is followed to a pinned root and looked up in its revocation lists, as of
-    `at` (a time stamp's time; default: the claimed time). Raises SignatureInvalid."""
+    """Who signed exactly `data`; with `trust`, every certificate is followed to a pinned root and looked up in its revocation lists.
+
+    at: a time at which the signature is known to have existed. Without one they must be valid now as well as at the claimed time, and every
+    revocation counts. Raises SignatureInvalid.
+    """
+    return _signers(data, signature, trust, at=at)
+
+
+def signers_expired(
+    data: bytes, signature: bytes, trust: Trust | None, *, at: datetime | None = None
+) -> tuple[tuple[SignedBy, ...], str | None]:
+    """As `signers`, but that the certificate of a lone signer has expired since is no refusal: it is said, as what is not proved.
+
+    The certificate must have been valid at the time that the signature claims, and must not be revoked, whenever that was. Raises
+    SignatureInvalid for all else.
+    """
+    try:
+        return _signers(data, signature, trust, at=at), None
+    except SignatureInvalid as error:
+        if error.reason != Reason.EXPIRED:
+            raise
+        parts = cms.decode(signature).parts
+        if len(parts) != 1:  # of several, one may claim a time to come
+            raise
+        (found,) = _signers(data, signature, trust, now=parts[0].signed_at.astimezone(UTC))
+    known = f"the first time stamp over it is of {at:%Y-%m-%dT%H:%M:%SZ}" if at else "no time stamp covers it"
+    return (found,), (
+        f"the certificate of {found.name} has expired since, and {known}: that it was signed at {found.signed_at} could not be proved"
+    )
+
+
+def _signers(
+    data: bytes, signature: bytes, trust: Trust | None, *, at: datetime | None = None, now: datetime | None = None
+) -> tuple[SignedBy, ...]:
     if trust is not None:
-        return tuple(
-            SignedBy(each.name, each.fingerprint, each.state, each.signed_at) for each in signing.verify(data, signature, trust, at=at)
-        )
+        verified = signing.verify(data, signature, trust, at=at, now=now)
+        return tuple(SignedBy(each.name, each.fingerprint, each.state, each.signed_at) for each in verified)
     found = []
     for part in cms.decode(signature).parts:
         cms.check(data, part)

@@ -4,7 +4,7 @@ Both sign the same statement: canonical JSON of what the event says without sign
 Nothing is rewritten when the receiver signs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from forensics.custody.filling import checked
 from forensics.custody.forms import Signature
 from forensics.custody.line import LOG, CustodyLine
 from forensics.custody.reading import raw_lines, read
-from forensics.custody.signatures import as_text, from_text, signers
+from forensics.custody.signatures import as_text, from_text, signers_expired
 from forensics.custody.writing import append
 from forensics.digest import canonical, sha256
 from forensics.errors import CustodyBroken, SignatureInvalid, UsageError
@@ -67,11 +67,17 @@ def countersign(folder: Path, seq: int, identity: "signing.Identity", *, by: str
 
 
 class Ledger:
-    """The transfers of a log, line by line in order: what is wrong with their signatures, and which lack one."""
+    """The transfers of a log, line by line in order: what is wrong with their signatures, and which lack one.
 
-    def __init__(self, log: str, trust: Trust | None) -> None:
+    `stamps` are the times at which, by time stamps, the log up to a line existed. A signature is judged as of the first that covers its
+    line. A certificate that expired before that, or before now where there is none, leaves a notice: the log is not broken by time alone.
+    """
+
+    def __init__(self, log: str, trust: Trust | None, stamps: Mapping[int, datetime] | None = None) -> None:
         self._log = log
         self._trust = trust
+        self._stamps = sorted((stamps or {}).items())
+        self._unproved: list[str] = []
         self._statements: dict[int, tuple[bytes, str | None]] = {}  # line: what was signed, and the giver's certificate
         self._signed: dict[str, int] = {}  # digest of a statement that was signed: line
         self._received: set[int] = set()
@@ -85,7 +91,7 @@ class Ledger:
                 return
             yield from self._given(line, line.body)
         elif line.event == "countersigned" and line.body is not None:
-            yield from self._taken(line.body)
+            yield from self._taken(line, line.body)
 
     @property
     def signed(self) -> bool:
@@ -93,7 +99,8 @@ class Ledger:
         return bool(self._signed or self._received)
 
     def notices(self) -> Iterator[str]:
-        """The transfers that lack a signature: no broken chain, and yet not what ISO/IEC 27037 asks for."""
+        """The transfers that lack a signature, or whose time is not proved: no broken chain, and yet not what ISO/IEC 27037 asks for."""
+        yield from self._unproved
         for seq, (_, giver) in self._statements.items():
             if giver is None:
                 yield f"{LOG}, line {seq}: transfer not signed by the giver"
@@ -106,7 +113,7 @@ class Ledger:
             self._statements[line.seq] = data, None
             return
         held = _held(body)
-        problem = _checked(data, held, self._trust)
+        problem = self._checked(data, held, line.seq)
         if problem:
             yield f"the giver's signature does not hold: {problem}"
         digest = sha256(data)
@@ -115,7 +122,7 @@ class Ledger:
         self._signed.setdefault(digest, line.seq)
         self._statements[line.seq] = data, held.fingerprint if held else ""
 
-    def _taken(self, body: dict[str, Any]) -> Iterator[str]:
+    def _taken(self, line: CustodyLine, body: dict[str, Any]) -> Iterator[str]:
         seq, held = body.get("transfer"), _held(body)
         if seq in self._withheld:
             return
@@ -125,7 +132,7 @@ class Ledger:
         data, giver = self._statements[seq]
         if body.get("statement_sha256") != sha256(data):
             yield f"countersigns something else than line {seq} says"
-        elif problem := _checked(data, held, self._trust):
+        elif problem := self._checked(data, held, line.seq):
             yield f"the receiver's signature does not hold: {problem}"
         elif held and held.fingerprint == giver:
             yield f"was signed with the giver's own certificate, so line {seq} is not countersigned"
@@ -133,6 +140,21 @@ class Ledger:
             yield f"countersigns line {seq} a second time"
         else:
             self._received.add(seq)
+
+    def _checked(self, data: bytes, held: Signature | None, seq: int) -> str | None:
+        """What is wrong with a signature over `data` that stands in line `seq`."""
+        if held is None:
+            return "it is not of the form that is written"
+        stamped = next((at for covered, at in self._stamps if covered >= seq), None)
+        try:
+            found, unproved = signers_expired(data, from_text(held.cms), self._trust, at=stamped)
+        except SignatureInvalid as error:
+            return str(error)
+        if [(each.name, each.fingerprint) for each in found] != [(held.name, held.fingerprint)]:
+            return f"it is by {', '.join(each.name for each in found)!r}, and the event says {held.name!r}"
+        if unproved:
+            self._unproved.append(f"{LOG}, line {seq}: {unproved}")
+        return None
 
 
 def _log(folder: Path) -> str:
@@ -153,16 +175,3 @@ def _held(body: dict[str, Any]) -> Signature | None:
         return msgspec.convert(body.get("signature"), Signature)
     except msgspec.ValidationError:
         return None
-
-
-def _checked(data: bytes, held: Signature | None, trust: Trust | None) -> str | None:
-    """What is wrong with a signature over `data`."""
-    if held is None:
-        return "it is not of the form that is written"
-    try:
-        found = signers(data, from_text(held.cms), trust)
-    except SignatureInvalid as error:
-        return str(error)
-    if [(each.name, each.fingerprint) for each in found] != [(held.name, held.fingerprint)]:
-        return f"it is by {', '.join(each.name for each in found)!r}, and the event says {held.name!r}"
-    return None

@@ -48,7 +48,9 @@ def proved(
     Named are changed, dropped, inserted and moved lines, changed bodies, an incomplete last line, a clock that stepped back unsaid. A
     withheld body is none of these (see `withheld`). `checks` is asked for problems of what a line's body vouches for; `heads` are
     digests of lines by number, as reports or a partner's copy state them: like this log's own checkpoints they show a cut or rewritten log.
-    Signatures of checkpoints and transfers must hold; with `trust`, also lead to a pinned root and not be revoked.
+    Signatures of checkpoints and transfers must hold; with `trust`, also lead to a pinned root and not be revoked. They are judged as of
+    the time stamp that covers them: a checkpoint's own, for a transfer that of the first stamped checkpoint of its line or a later one (if
+    that states another line than the log has, that is a problem itself). A certificate that has expired since is no problem but a notice.
     """
     problems: list[str] = []
     digests: dict[int, str] = {}
@@ -56,9 +58,11 @@ def proved(
     ledger: Ledger | None = None
     if not (folder / LOG).exists():
         return Proof((f"{LOG}: there is no custody log",))
+    found = tuple(judged(folder, trust))
+    stamps = {each.checkpoint.seq: each.stamped for each in found if each.checkpoint and each.stamped}
     for number, raw in raw_lines(folder):
         where = f"{LOG}, line {number}"
-        ledger = ledger or Ledger(sha256(raw), trust)
+        ledger = ledger or Ledger(sha256(raw), trust, stamps)
         if len(raw) > LINE_LIMIT:
             problems.append(f"{where}: is longer than {LINE_LIMIT} bytes, so it is not a custody line; nothing after it was read")
             break
@@ -82,11 +86,11 @@ def proved(
         seq, before, at = line.seq, sha256(raw), line.at
         said = said if line.event == "checkpointed" else seq  # the last line that says more than that a checkpoint was made
         digests[seq] = before
-    found = tuple(judged(folder, trust))
     problems += (f"{each.path.relative_to(folder)}: {each.problem}" for each in found if each.problem)
     problems += _stated(digests, (heads or {}).items() | {(each.checkpoint.seq, each.checkpoint.head) for each in found if each.checkpoint})
     signed = max((each.checkpoint.seq for each in found if each.checkpoint), default=0)
     notices = list(ledger.notices()) if ledger else []
+    notices += (f"{each.path.relative_to(folder)}: {each.notice}" for each in found if each.notice)
     if not signed:
         notices.append(f"{LOG}: unsigned: no checkpoint states its head, so a cut tail or a rewriting shows against a partner's copy only")
     elif said > signed:
