@@ -8,6 +8,7 @@ import tarfile
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,14 +17,17 @@ from forensics import case as cases
 from forensics import index, segment
 from forensics.cli import cli
 from forensics.engine import run, unpack
+from forensics.engine.content import Content
 from forensics.engine.extraction import path_to
+from forensics.engine.item import Item
 from forensics.engine.options import Options
 from forensics.engine.outcome import Outcome
 from forensics.errors import ForensicsError
 from forensics.evidence import limits
 from forensics.evidence.keys import Keys, parse
 from forensics.location import Layer, Location
-from forensics.model import CaseInfo, Examined, Exhibit, Fault
+from forensics.model import CaseInfo, Digests, Entry, Examined, Exhibit, Fault
+from forensics.plugin import Member
 
 INNER = b"meet me at inner@example.org\n"
 DEADLY = '''"""Dies."""
@@ -146,6 +150,42 @@ def test_containers_are_opened_to_a_certain_depth_and_it_is_said(tmp_path: Path)
 def test_what_comes_out_of_a_file_is_bounded_by_its_size() -> None:
     assert unpack.Expansion(0, 1000, 0).bytes_left == limits.EXPANSION_FLOOR
     assert unpack.Expansion(0, 100 << 20, 0).bytes_left == limits.EXPANSION * (100 << 20)
+
+
+def of_a_container(path: str, size: int | None, kind: Literal["file", "other"], expansion: unpack.Expansion, folder: Path) -> list[object]:
+    """What the engine says of one member, of five bytes, of a container."""
+    place = Location.parse("1:volume@512:ntfs:/a.zip")
+    entry = Entry(location=str(place), kind="file", size=1000)
+    content = Content(folder, b"", None)
+    container = Item(
+        place=0, entry=entry, location=place, depth=0, digests=Digests(sha256="0" * 64), head=b"", content=content, beside=lambda _: None
+    )
+    member = Member(path=path, open=lambda: io.BytesIO(b"hello"), size=size, kind=kind)
+    return list(unpack.read(container, "zip-archive", member, 1, expansion, folder, lambda: None))
+
+
+@pytest.mark.parametrize("size", [-1, limits.MEDIUM + 1, 1 << 63, (1 << 70) - 1])
+def test_size_that_no_medium_has_is_a_fault_and_not_recorded(size: int, tmp_path: Path) -> None:
+    fault, listed = of_a_container("a", size, "other", unpack.Expansion(0, 1000, 0), tmp_path)
+    assert isinstance(fault, Fault) and fault.kind == "corrupt" and str(size) in fault.message
+    assert isinstance(listed, Examined) and listed.entry.size == 0
+    fault, item = of_a_container("a", size, "file", unpack.Expansion(0, 1000, 0), tmp_path)
+    assert isinstance(fault, Fault) and fault.kind == "corrupt"
+    assert isinstance(item, Item) and item.entry.size == 5
+
+
+@pytest.mark.parametrize("size", [0, 1 << 40, limits.MEDIUM])
+def test_size_that_a_medium_may_have_is_recorded(size: int, tmp_path: Path) -> None:
+    (listed,) = of_a_container("a", size, "other", unpack.Expansion(0, 1000, 0), tmp_path)
+    assert isinstance(listed, Examined) and listed.entry.size == size
+
+
+def test_long_names_count_as_what_came_out(tmp_path: Path) -> None:
+    expansion = unpack.Expansion(0, 1000, 0)
+    of_a_container("a" * 1000, None, "other", expansion, tmp_path)
+    assert expansion.bytes_left == limits.EXPANSION_FLOOR
+    of_a_container("a" * (64 << 10), None, "other", expansion, tmp_path)
+    assert expansion.bytes_left < limits.EXPANSION_FLOOR - (60 << 10)
 
 
 def test_a_locked_volume_is_examined_with_its_key_which_is_kept_nowhere(evidence: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from forensics.location import Layer, Location
 from forensics.model import Digests, Entry, Examined, Fault
 from forensics.plugin import Member
 
+LONG = 1 << 12  # characters of a location that are not counted as something that came out: PATH_MAX of Linux
+
 
 class Expansion:
     """What has come out of one entry so far, and what more may."""
@@ -65,9 +67,15 @@ def read(
 ) -> Iterator[Item | Examined | Fault]:
     """One member: its item where its content could be read, else what to say of it. `within` is told before the container's code runs.
 
-    Raises OSError where the disk is full.
+    A size that no medium has is refused. A name is written down for each member and compresses well: what is beyond sense of it counts as
+    bytes that came out. Raises OSError where the disk is full.
     """
-    entry = member_entry(container, plugin, member, number, member.size or 0)
+    possible = member.size is None or 0 <= member.size <= limits.MEDIUM
+    entry = member_entry(container, plugin, member, number, (member.size or 0) if possible else 0)
+    expansion.bytes_left -= max(0, len(entry.location) + len(entry.target or "") - LONG)
+    if not possible:
+        message = f"a size of {member.size} bytes is stated, which cannot be (limit {limits.MEDIUM}): it is not recorded"
+        yield Fault(location=entry.location, kind="corrupt", plugin=plugin, message=message)
     if member.kind != "file":
         yield Examined(entry=entry)
         return
@@ -79,7 +87,7 @@ def read(
             return
         size, digests, head, content = got
         expansion.bytes_left -= size
-        if member.size is not None and member.size != size:
+        if possible and member.size is not None and member.size != size:
             message = f"{size} bytes came out, {member.size} are stated"
             yield Fault(location=entry.location, kind="corrupt", plugin=plugin, message=message)
         entry = member_entry(container, plugin, member, number, size)
