@@ -21,6 +21,7 @@ PREPARING = -3  # loading plugins and what they prepare
 BROKEN = 71  # exit code of a child whose pipe or folder a plugin took away
 _STATUS = struct.Struct("<qqqd")
 _ENTRY = (1 << 32) - 1
+_MOST = (1 << 63) - 1
 
 
 class Limits(Struct, frozen=True):
@@ -98,7 +99,8 @@ class Status:
         if (self.strict or (plugin < 0 and self._last >= 0)) and not self._intact():
             os._exit(BROKEN)
         self._last = plugin
-        _STATUS.pack_into(self._map, 0, entry, plugin, size, time.monotonic())
+        # a size that evidence only claims must not keep the place from being told
+        _STATUS.pack_into(self._map, 0, entry, plugin, max(0, min(size, _MOST)), time.monotonic())
 
     def read(self) -> tuple[int, int, int, float]:
         """Entry, plugin, size, monotonic time when that began."""

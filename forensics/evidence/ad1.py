@@ -17,6 +17,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from msgspec.structs import replace
+
 from forensics.errors import Corrupt, EvidenceError, Unsupported
 from forensics.evidence import limits
 from forensics.evidence.archive import Archive, Member
@@ -104,7 +106,7 @@ class Ad1Image(RawImage):
                 wanted = item.values.get(key, "").lower()
                 if not wanted or system.kind_of(item) != "file":
                     continue
-                found = _digest(name, Content(self, item))
+                found = _digest(name, self, item)
                 count += 1
                 stored.update(wanted.encode())
                 computed.update(found.encode())
@@ -114,9 +116,10 @@ class Ad1Image(RawImage):
                 yield f"sha256 of the {name} digests of {count} files", stored.hexdigest(), computed.hexdigest()
 
 
-def _digest(name: str, content: "Content") -> str:
+def _digest(name: str, image: Ad1Image, item: _Item) -> str:
     digest = hashlib.new(name)
     try:
+        content = Content(image, item)
         for offset in range(0, content.size, _VALUE):
             digest.update(content.read(offset, _VALUE))
     except Corrupt:
@@ -148,6 +151,7 @@ class Ad1System(Archive):
 
     def __init__(self, exhibit: str, image: Ad1Image) -> None:
         super().__init__(exhibit, image, "ad1", "AD1 logical image")
+        self.info = replace(self.info, timezone="utc")  # as FTK Imager writes its times
         self._image = image
         self.items: list[_Item] = []
         self._list(self._each())
@@ -203,16 +207,19 @@ class Ad1System(Archive):
 
     def _member(self, item: _Item) -> Member:
         values, kind = item.values, self.kind_of(item)
+        notes = ["slack of the file of this name"] if values.get(_KIND) == _SLACK else []
+        if item.size > limits.MEDIUM:
+            notes.append(f"its size is said to be {item.size} bytes, and its content is not read")
         return Member(
             path=item.path,
             kind=kind,
-            size=0 if kind == "directory" else item.size,
+            size=0 if kind == "directory" or item.size > limits.MEDIUM else item.size,
             times=Times(*(_time(values.get(key)) for key in (_MODIFIED, _ACCESSED, _CHANGED, _BORN))),
             mode=_mode(values.get(_MODE, "")),
             uid=_number(values.get(_UID)),
             gid=_number(values.get(_GID)),
-            start=item.table or -1,
-            note="slack of the file of this name" if values.get(_KIND) == _SLACK else None,
+            start=item.table if 0 < item.table <= limits.MEDIUM else -1,
+            note="; ".join(notes) or None,
         )
 
     def _content(self, number: int, place: str) -> BinaryIO:

@@ -187,6 +187,8 @@ class _Zip(Archive):
 
     def _content(self, number: int, place: str) -> BinaryIO:
         info = self._zip.infolist()[number]
+        if info.file_size > limits.MEDIUM:
+            raise Corrupt(f"{place}: is said to have {info.file_size} bytes, more than there can be")
         if info.flag_bits & 1:
             raise Locked(f"{place}: is encrypted; unpack the archive with its password, and add the folder")
         try:
@@ -203,10 +205,10 @@ def _zip_member(info: zipfile.ZipInfo) -> Member:
     return Member(
         path=f"/{info.filename.rstrip('/') if info.is_dir() else info.filename}",
         kind=kind,
-        size=0 if kind == "directory" else info.file_size,
+        size=0 if kind == "directory" or info.file_size > limits.MEDIUM else info.file_size,
         times=_zip_times(info),
         mode=stat.S_IMODE(mode) if mode else None,
-        start=info.header_offset,
+        start=info.header_offset if 0 <= info.header_offset <= limits.MEDIUM else -1,
         note="encrypted in the archive" if info.flag_bits & 1 else None,
     )
 

@@ -164,8 +164,9 @@ class Btrfs(InodeSystem[Inode]):
         try:
             for extent in self.extents(key, 0, 1):
                 if extent.kind == _REGULAR and extent.address:
-                    return self._volume.places(extent.address, 1)[0]
-        except (Corrupt, Unsupported):
+                    place = self._volume.places(extent.address, 1)[0]
+                    return place if place <= limits.MEDIUM else -1
+        except (Corrupt, Locked, Unsupported):
             return -1  # reading the content fails too, and says so
         return -1
 

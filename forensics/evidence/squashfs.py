@@ -217,6 +217,8 @@ class SquashFs(InodeSystem[Inode]):
         if kind == 9:
             data, after = self.read_metadata(at, 40)
             first, size, _, _, fragment, offset, _ = struct.unpack("<QQQIIII", data)
+            if max(first, size) > limits.MEDIUM:
+                raise Corrupt(f"a file is said to have {size} bytes of content from byte {first} on, more than there can be")
             return _Facts(size, first, fragment, offset, after)
         if kind in (3, 10):
             data, after = self.read_metadata(at, 8)
@@ -284,8 +286,6 @@ class _Blocks:
     def __init__(self, system: SquashFs, facts: _Facts, block: int) -> None:
         self._system, self._facts, self._size = system, facts, block
         whole, rest = divmod(facts.size, block)
-        if facts.first > limits.MEDIUM or facts.size > limits.MEDIUM:
-            raise Corrupt(f"has {facts.size} bytes of content from byte {facts.first} on, more than there can be")
         self._count = whole + (1 if rest and facts.fragment == _NONE else 0)
         # Where block 0, _STEP, 2 * _STEP ... lies on the medium, and its size word in the metadata (block and byte)
         self._marks = array("Q", (facts.first, *facts.blocks))

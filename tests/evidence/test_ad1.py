@@ -73,6 +73,7 @@ def test_every_file_is_an_entry_with_its_content_and_times(tmp_path: Path, segme
     assert opened.image is not None
     assert [path.name for path in opened.image.files] == [f"image.ad{number}" for number in range(1, segments + 1)]
     (system,) = opened.file_systems
+    assert [layer.timezone for layer in opened.layers] == ["utc"]
     found = {}
     for item in system.walk():
         assert isinstance(item, Entry)
@@ -165,3 +166,19 @@ def test_noise_in_an_image_raises_nothing_but_ours(tmp_path: Path) -> None:
                     opened.file_systems[0].open(Location.parse(item.location)).read(0, item.size)
         except EvidenceError:
             continue
+
+
+def test_a_file_that_claims_more_than_a_medium_can_hold_is_named_and_not_read(tmp_path: Path) -> None:
+    path = Maker().write(tmp_path / "image.ad1", TREE)
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"a.txt") - 48
+    raw[at + 32 : at + 40] = (1 << 63).to_bytes(8, "little")
+    path.write_bytes(raw)
+    (system,) = open_exhibit("1", path).file_systems
+    found = {item.location.rpartition("/")[2].partition(";")[0]: item for item in system.walk() if isinstance(item, Entry)}
+    assert {name: found[name].size for name in ("a.txt", "noise.bin", "zeros")} == {"a.txt": 0, "noise.bin": 150_000, "zeros": 200_000}
+    assert found["a.txt"].note == f"its size is said to be {1 << 63} bytes, and its content is not read"
+    with pytest.raises(Corrupt, match=f"a.txt.*{1 << 63} bytes"):
+        system.open(Location.parse(found["a.txt"].location))
+    matches = measure(open_image(path)).stored_match
+    assert {name for name, holds in matches.items() if "/C:" in name and not holds} == {"md5 of /C:\\/a.txt", "sha1 of /C:\\/a.txt"}

@@ -179,3 +179,21 @@ def test_noise_in_an_archive_raises_nothing_but_ours(tmp_path: Path) -> None:
                     content(opened, item)
                 except EvidenceError:
                     continue
+
+
+def test_a_member_that_claims_more_than_a_medium_can_hold_is_named_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        large = zipfile.ZipInfo("large", (2024, 2, 29, 12, 30, 58))
+        large.extra = struct.pack("<HHQ", 1, 8, 1 << 63)  # APPNOTE 4.5.3: it counts where the size in the list is all ones
+        archive.writestr(large, b"small")
+        archive.writestr("after", b"after it")
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"PK\1\2") + 24
+    raw[at : at + 4] = b"\xff" * 4
+    path.write_bytes(raw)
+    opened = open_exhibit("1", path)
+    first, second = entries(opened)
+    assert (first.size, content(opened, second)) == (0, b"after it")
+    with pytest.raises(Corrupt, match=f"large.*{1 << 63} bytes"):
+        content(opened, first)

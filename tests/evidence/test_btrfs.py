@@ -15,7 +15,7 @@ import trees
 from commands import tool
 from mounted import mounted, run
 
-from forensics.errors import Corrupt, Unsupported
+from forensics.errors import Corrupt, Locked, Unsupported
 from forensics.evidence.layers import Opened, open_exhibit
 from forensics.location import Location
 from forensics.model import Entry, Fault
@@ -331,3 +331,21 @@ def test_an_inode_that_no_walk_gave_is_refused(tmp_path: Path) -> None:
     for meta in ("5", "5-", "5-999999", "999-257", "5-256", "x-1", "5-2", "18446744073709551615-18446744073709551615"):
         with pytest.raises(Corrupt, match="1:btrfs:/x;meta="):
             system.open(Location.parse(f"1:btrfs:/x;meta={meta}"))
+
+
+def test_a_file_whose_content_is_encrypted_is_an_entry_and_its_content_locked(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/secret").write_bytes(os.urandom(20_000))
+    (tmp_path / "source/plain").write_bytes(b"plain")
+    image = empty(tmp_path, "--shrink", "-m", "single", "--rootdir", str(tmp_path / "source"), size=128)
+    data = bytearray(image.read_bytes())
+    clear, secret = (struct.pack("<QBBHB", 20_480, 0, encrypted, 0, 1) for encrypted in (0, 1))  # btrfs_file_extent_item
+    assert data.count(clear)
+    data = data.replace(clear, secret)
+    sealed(data, bytes(data[SUPER + 32 : SUPER + 48]))
+    image.write_bytes(data)
+    opened = open_exhibit("1", image)
+    entries, faults = walked(opened)
+    assert (faults, entries["/secret"].size, entries["/secret"].start) == ([], 20_000, -1)
+    with pytest.raises(Locked, match="encrypted"):
+        opened.file_systems[0].open(Location.parse(entries["/secret"].location)).read(0, 20_000)

@@ -204,3 +204,16 @@ def test_damage_ends_in_faults(tmp_path: Path) -> None:
     begin, end = struct.unpack_from("<Q", plain.read_bytes(), 64)[0], plain.stat().st_size - 4096
     assert trees.assert_survives(plain, tmp_path, range(40, 120), region=(begin, end), cut=False) > 80
     assert trees.assert_survives(plain, tmp_path, range(120, 160), region=(0, 96), cut=False) > 10
+
+
+def test_a_file_that_claims_more_than_a_medium_can_hold_is_a_fault_and_the_others_are_listed(tmp_path: Path) -> None:
+    image = packed(trees.planted(tmp_path, names=3), "-noI")
+    data = image.read_bytes()
+    size = struct.pack("<Q", 20 * trees.MIB + 4)  # of sparse.bin, in the inode of an extended file
+    assert data.count(size) == 1
+    image.write_bytes(data.replace(size, struct.pack("<Q", 1 << 63)))
+    items = list(open_exhibit("1", image).file_systems[0].walk())
+    (fault,) = (item for item in items if isinstance(item, Fault))
+    assert fault.location.partition(";")[0] == "1:squashfs:/sparse.bin"
+    assert (fault.kind, f"{1 << 63} bytes" in fault.message) == ("corrupt", True)
+    assert len(items) > 15
