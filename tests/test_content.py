@@ -2,10 +2,15 @@
 
 import hashlib
 import os
+import resource
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from forensics.engine import content
+from forensics.engine.setup import READING, Status
+from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
 from forensics.model import Entry
@@ -51,3 +56,53 @@ def test_a_copy_of_a_sparse_file_is_sparse(tmp_path: Path) -> None:
         assert file.read(5) == b"begin"
         file.seek(3 << 30)
         assert file.read(6) == b"middle"
+
+
+class Hollow:
+    """A stream of zeros that ends after its first megabyte, whatever it claims."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def read(self, offset: int, size: int) -> bytes:
+        return b"" if offset else bytes(size)
+
+    def changed(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("size", "medium", "why"),
+    [
+        (1 << 62, 0, "more than the 17592186044416 that are read of one file"),
+        ((16 << 40) + 1, 1 << 50, "more than the 17592186044416 that are read of one file"),
+        ((1 << 40) + 1, 1 << 30, r"more than 64 times those of its medium \(1073741824\)"),
+    ],
+)
+def test_content_that_is_nearly_all_holes_is_left_beyond_a_bound(tmp_path: Path, size: int, medium: int, why: str) -> None:
+    with pytest.raises(LimitExceeded, match=why):
+        content.read(Hollow(size), size, (), tmp_path, keep=True, medium=medium)
+
+
+@pytest.mark.parametrize(("size", "medium"), [(20_000_000_000, 64_000_000), (1 << 40, 1 << 20), (2 << 40, 1 << 36), (2 << 40, 0)])
+def test_sparse_files_of_a_size_that_people_have_are_read_from_small_media(tmp_path: Path, size: int, medium: int) -> None:
+    with pytest.raises(Corrupt, match="content ends at byte 1048576"):  # it was begun
+        content.read(Hollow(size), size, (), tmp_path, keep=True, medium=medium)
+
+
+def test_a_file_that_the_spool_cannot_take_is_beyond_a_bound_and_its_disk_is_not_full(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, before[1]))
+    try:
+        with pytest.raises(LimitExceeded, match="has 67108865 bytes, more than one file may have"):
+            content.read(Hollow((64 << 20) + 1), (64 << 20) + 1, (), tmp_path, keep=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_place_is_told_whatever_size_the_evidence_claims(tmp_path: Path) -> None:
+    status = Status(tmp_path / "status", create=True)
+    for size, told in ((1 << 63, (1 << 63) - 1), (1 << 70, (1 << 63) - 1), (5, 5), (-1, 0)):
+        status.publish(7, READING, size)
+        assert status.read()[:3] == (7, READING, told)
+    status.close()

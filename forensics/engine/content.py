@@ -1,10 +1,12 @@
 """The content of one stream, read once: in memory while small, in a private spool file when large."""
 
+import contextlib
 import errno
 import io
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,9 @@ from forensics.model import Digests as Digests
 CHUNK = 1 << 20
 IN_MEMORY = 16 << 20  # larger content goes to the spool
 HEAD = 64 << 10  # what the type is read from
+LARGEST = 16 << 40  # bytes: what a spool can hold (ext4's own bound, and that of the sandbox)
+# A sparse file claims what it likes, and its zeros are read and digested one by one: two hours a terabyte (docs/benchmarks.md).
+SPARSE, SPARSE_FLOOR = 64, 1 << 40  # times the bytes of its medium, and bytes, that a file may have: it must pass both to be left
 _ZEROS = bytes(CHUNK)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 
@@ -120,12 +125,19 @@ def read_member(stream: BinaryIO, limit: int, folder: Path) -> tuple[int, Digest
     return size, digests.digests(), bytes(held[:HEAD]), content
 
 
-def read(stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: Path, *, keep: bool) -> tuple[Digests, bytes, Content]:
+def read(
+    stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: Path, *, keep: bool, medium: int = 0
+) -> tuple[Digests, bytes, Content]:
     """Read a stream once, from start to end: its digests, its first 64 KiB, its content.
 
     `holes` are ranges that belong to other files now: they are read as zeros. With `keep` false, content too large for memory is not
-    spooled (nobody will read it). Raises Corrupt where the stream ends early, OSError where the spool is full.
+    spooled (nobody will read it). `medium` are the bytes of the medium that holds it (0: unknown). Raises Corrupt where the stream ends
+    early, LimitExceeded where it is larger than is read, OSError where the spool is full.
     """
+    if size > LARGEST:
+        raise LimitExceeded(f"has {size} bytes, more than the {LARGEST} that are read of one file")
+    if medium and size > max(SPARSE * medium, SPARSE_FLOOR):
+        raise LimitExceeded(f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read")
     if size <= IN_MEMORY:
         data = _zeroed(_exactly(stream, 0, size), 0, holes)
         digests = StreamDigests()
@@ -133,7 +145,8 @@ def read(stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: 
         return digests.digests(), data[:HEAD], Content(folder, data, None)
     spooled = folder / "spool"
     digests, head = StreamDigests(), b""
-    with open(spooled, "wb") as out:
+    with _spooling(size), open(spooled, "wb") as out:
+        out.truncate(size if keep else 0)  # first, so that what is too large for the spool is not read for days before that shows
         for offset in range(0, size, CHUNK):
             chunk = _zeroed(_exactly(stream, offset, min(CHUNK, size - offset)), offset, holes)
             digests.update(chunk)
@@ -144,8 +157,18 @@ def read(stream: Stream, size: int, holes: tuple[tuple[int, int], ...], folder: 
                 out.seek(len(chunk), os.SEEK_CUR)  # sparse in the file system, sparse in the spool
             else:
                 out.write(chunk)
-        out.truncate(size if keep else 0)
     return digests.digests(), head, Content(folder, None, spooled)
+
+
+@contextlib.contextmanager
+def _spooling(size: int) -> Iterator[None]:
+    """Raises LimitExceeded where the spool takes no file of `size` bytes: that is the file's, and the run goes on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise LimitExceeded(f"has {size} bytes, more than one file may have where the case lies") from error
 
 
 def _exactly(stream: Stream, offset: int, size: int) -> bytes:

@@ -157,7 +157,7 @@ class Examiner:
 
         try:
             stream = file_system.open(location)
-            digests, head, content = contents.read(stream, entry.size, entry.holes, self._folder, keep=True)
+            digests, head, content = contents.read(stream, entry.size, entry.holes, self._folder, keep=True, medium=file_system.info.size)
         except EvidenceError as error:
             kind = kind_of(error)
             yield Fault(location=entry.location, kind=kind, message=str(error))
