@@ -1,7 +1,5 @@
 """Outlook's single messages, MSG files: who wrote to whom when about what, and every attachment (MS-OXMSG, MS-OXPROPS)."""
 
-import html
-import re
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +7,7 @@ from typing import Any
 
 import olefile
 
+from forensics.markup import text_of
 from forensics.plugin import Corrupt, File, Finding, Inventory, Member, Unsupported, Value, container, shown, stream_of
 
 MAX_STREAM = 256 << 20  # bytes of a property or an attachment, which the library reads whole
@@ -35,17 +34,16 @@ ROLES = {1: "recipients", 2: "copies_to", 3: "blind_copies_to"}
 TEXT8, TEXT16, BINARY, NUMBER, TIME, STORAGE = 0x001E, 0x001F, 0x0102, 0x0003, 0x0040, 0x000D
 # What olefile is known to raise on hostile bytes.
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, struct.error)
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 Path = tuple[str, ...]
 
 
-@container(version="1.0", mime=("application/vnd.ms-outlook",), names=("*.msg", "*.oft"))
+@container(version="1.1", mime=("application/vnd.ms-outlook",), names=("*.msg", "*.oft"))
 def outlook_message(file: File) -> Iterator[Member | Finding]:
     """Sender, recipients, date, subject and text of an Outlook MSG file, with its bodies and attachments as files.
 
-    Messages within are read likewise. Raises Unsupported where the content is no such message, Corrupt after what could be read of a
-    damaged one.
+    Messages within are read likewise. Raises Unsupported where the content is no such message, or after the rest where attachments are
+    stored in a way that is not read, Corrupt after what could be read of a damaged one.
     """
     inventory = Inventory("Outlook message")
     with file.open() as stream:
@@ -77,7 +75,7 @@ class _Message:
     def read(self, place: Path, prefix: str, depth: int) -> Iterator[Member | Finding]:
         """A message that lies in the storage `place`; its members' paths begin with `prefix`."""
         fixed = self._fixed(place, 24 if place else 32)
-        attachments = self._storages(place, "__attach_version1.0_#")
+        attachments = self._storages(place, "__attach_version1.0_#", f"{prefix}attachments")
         names: list[str] = []
         for attachment in attachments:
             page = self._page(fixed)
@@ -89,7 +87,7 @@ class _Message:
             name = name.replace("\\", "\\\\").replace("/", "\\x2f")[:500] or f"attachment-{len(names) + 1}"
             names.append(f"{len(names) + 1}/{name}" if name in names else name)
         bodies = self._bodies(place, fixed)
-        yield self._finding(place, fixed, names, bodies)
+        yield self._finding(place, fixed, names, bodies, f"{prefix}recipients")
         for name, content in bodies:
             self._inventory.note(f"{prefix}{name}")
             yield Member(path=f"{prefix}{name}", open=lambda content=content: stream_of((content,)), size=len(content))  # type: ignore[misc]
@@ -104,12 +102,18 @@ class _Message:
                 continue
             stream = (*attachment, f"__substg1.0_{ATTACHED:04X}{BINARY:04X}")
             if stream[-1] not in self._below.get(attachment, ()):
-                continue  # a reference to a file elsewhere, or an OLE object
+                if inner[-1] in self._below.get(attachment, ()):
+                    self._inventory.unread(path, "an OLE object, a storage of its own")
+                continue  # or a reference to a file elsewhere
             self._inventory.note(path)
             yield Member(path=path, open=lambda stream=stream, path=path: stream_of(self._content(stream, path)), size=self._size(stream))  # type: ignore[misc]
 
-    def _storages(self, place: Path, start: str) -> list[Path]:
-        return [(*place, name) for name in sorted(self._below.get(place, ())) if name.startswith(start)][:MAX_LISTED]
+    def _storages(self, place: Path, start: str, what: str) -> list[Path]:
+        """The first storages in `place` whose names begin so; `what` is what the inventory calls them where there are more."""
+        found = [(*place, name) for name in sorted(self._below.get(place, ())) if name.startswith(start)]
+        if len(found) > MAX_LISTED:
+            self._inventory.unread(what, f"of {len(found)} the first {MAX_LISTED} are read")
+        return found[:MAX_LISTED]
 
     def _size(self, path: Path) -> int | None:
         try:
@@ -182,7 +186,10 @@ class _Message:
         ]
         return [(name, content) for name, content in found if content]
 
-    def _finding(self, place: Path, fixed: dict[int, tuple[int, bytes]], names: list[str], bodies: list[tuple[str, bytes]]) -> Finding:
+    def _finding(
+        self, place: Path, fixed: dict[int, tuple[int, bytes]], names: list[str], bodies: list[tuple[str, bytes]], recipients: str
+    ) -> Finding:
+        """What the message says of itself; `recipients` is what the inventory calls those."""
         page = self._page(fixed)
         sender = _person(
             self._text(place, SENDER, page) or self._text(place, REPRESENTED, page),
@@ -197,7 +204,7 @@ class _Message:
         }
         data: dict[str, Value] = {field: text[:MAX_VALUE] for field, text in texts.items() if text}
         people: dict[str, list[str | int]] = {}
-        for recipient in self._storages(place, "__recip_version1.0_#"):
+        for recipient in self._storages(place, "__recip_version1.0_#", recipients):
             role = struct.unpack_from("<I", self._fixed(recipient, 8).get(ROLE, (NUMBER, b"\1" + bytes(7)))[1])[0]
             address = self._text(recipient, SMTP, page) or self._text(recipient, ADDRESS, page)
             people.setdefault(ROLES.get(role & 0xF, "recipients"), []).append(_person(self._text(recipient, NAME, page), address))
@@ -210,7 +217,7 @@ class _Message:
             data["attachments"] = [shown(name) for name in names]
         by_name = dict(bodies)
         text = (by_name.get("message.txt") or by_name.get("message.html") or b"")[:MAX_TEXT].decode("utf-8", "backslashreplace")
-        text = html.unescape(_TAG.sub(" ", text)) if "message.txt" not in by_name else text
+        text = text_of(text) if "message.txt" not in by_name else text
         return Finding(
             kind="e-mail",
             summary=shown(f"E-mail from {sender or 'unknown sender'}: {texts['subject'] or 'no subject'}"),

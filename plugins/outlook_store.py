@@ -1,13 +1,12 @@
 """Outlook's stores of a whole mailbox, PST and OST: every message, its text and its attachments (MS-PST; read by libpff)."""
 
-import html
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pypff
 
+from forensics.markup import text_of
 from forensics.plugin import (
     File,
     Finding,
@@ -23,7 +22,6 @@ from forensics.plugin import (
     stream_of,
 )
 
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 CHUNK = 1 << 18
 MAX_ITEMS = 1 << 22
 MAX_DEPTH = 64  # folders within folders
@@ -47,12 +45,12 @@ ROLES = {1: "recipients", 2: "copies_to", 3: "blind_copies_to"}
 MAIL = ("ipm.note", "report.", "ipm.schedule.", "ipm.outlook.recall")
 
 
-@container(version="1.0", names=("*.pst", "*.ost", "*.pab"), magic=(b"!BDN",))
+@container(version="1.1", names=("*.pst", "*.ost", "*.pab"), magic=(b"!BDN",))
 def outlook_store(file: File) -> Iterator[Member | Finding]:
     """Messages in Outlook's PST and OST files: sender, recipients, date, subject, text, and bodies and attachments as files.
 
-    Raises Unsupported where the content is no such store, Corrupt after what could be read of a damaged one, LimitExceeded past 4 million
-    items.
+    Raises Unsupported where the content is no such store, or after the rest where there are items that are not read, Corrupt after what
+    could be read of a damaged one, LimitExceeded past 4 million items.
     """
     inventory = Inventory("Outlook store")
     with file.open() as stream:
@@ -84,7 +82,7 @@ class _Walk:
         self._folders: set[int] = set()
 
     def folder(self, folder: Any, path: str, depth: int) -> Iterator[Member | Finding]:
-        for number in range(_count(folder, "number_of_sub_messages")):
+        for number in range(self._count(folder, "number_of_sub_messages", path, "its messages")):
             try:
                 message = folder.get_sub_message(number)
             except DAMAGE as error:
@@ -94,7 +92,7 @@ class _Walk:
         if depth >= MAX_DEPTH:
             self._inventory.damaged(path, f"folders deeper than {MAX_DEPTH} are not followed")
             return
-        for number in range(_count(folder, "number_of_sub_folders")):
+        for number in range(self._count(folder, "number_of_sub_folders", path, "its folders")):
             try:
                 below = folder.get_sub_folder(number)
                 name, identifier = below.name or "", below.identifier
@@ -107,7 +105,7 @@ class _Walk:
 
     def orphans(self, store: Any) -> Iterator[Member | Finding]:
         """Messages that no folder holds: what is left of deleted ones."""
-        for number in range(_count(store, "number_of_orphan_items")):
+        for number in range(self._count(store, "number_of_orphan_items", "orphans", "its items")):
             try:
                 item = store.get_orphan_item(number)
             except DAMAGE as error:
@@ -120,9 +118,9 @@ class _Walk:
         self._items += 1
         if self._items > MAX_ITEMS:
             raise LimitExceeded(f"Outlook store of more than {MAX_ITEMS} items; the first were listed")
-        identifier = _count(message, "identifier")
+        identifier = self._count(message, "identifier", f"{path}message", "its number")
         own = f"{path}{identifier}"
-        properties = _properties(message)
+        properties = self._properties(message, own)
         attachments = self._attachments(message, own)
         names = [name for _, name in attachments]
         bodies = [
@@ -130,7 +128,7 @@ class _Walk:
             for suffix, kind in ((".txt", "plain_text_body"), (".html", "html_body"), (".rtf", "rtf_body"))
             if (body := self._body(message, kind, own))
         ]
-        yield _finding(message, properties, names, bodies, path, identifier)
+        yield _finding(message, properties, self._recipients(message, own), names, bodies, path, identifier)
         when = _moment(message, "client_submit_time") or _moment(message, "delivery_time")
         times = Times(modified=_iso(_moment(message, "modification_time")), born=_iso(_moment(message, "creation_time") or when))
         if headers := self._body(message, "transport_headers", own):
@@ -153,25 +151,32 @@ class _Walk:
 
     def _attachments(self, message: Any, path: str) -> list[tuple[Any, str]]:
         found: list[tuple[Any, str]] = []
-        for number in range(min(_count(message, "number_of_attachments"), MAX_ATTACHMENTS)):
+        count = self._count(message, "number_of_attachments", path, "its attachments")
+        if count > MAX_ATTACHMENTS:
+            self._inventory.unread(path, f"of {count} attachments the first {MAX_ATTACHMENTS} are read")
+        for number in range(min(count, MAX_ATTACHMENTS)):
             try:
                 attachment = message.get_attachment(number)
             except DAMAGE as error:
                 self._inventory.damaged(f"{path}/attachment-{number + 1}", f"it cannot be read ({_first(error)})")
                 continue
-            said = _properties(attachment)
+            said = self._properties(attachment, f"{path}/attachment-{number + 1}")
             name = _step(str(said.get(LONG_FILE_NAME) or said.get(FILE_NAME) or "")) or f"attachment-{number + 1}"
             found.append((attachment, name if name not in {other for _, other in found} else f"{number + 1}/{name}"))
         return found
 
     def _attachment(self, attachment: Any, path: str, depth: int) -> Iterator[Member | Finding]:
-        for number in range(_count(attachment, "number_of_sub_items")):  # a message that is attached
+        for number in range(self._count(attachment, "number_of_sub_items", path, "what is attached")):  # a message that is attached
             try:
                 item = attachment.get_sub_item(number)
             except DAMAGE as error:
                 self._inventory.damaged(path, f"attached message that cannot be read ({_first(error)})")
                 continue
-            if depth < MAX_NESTED and hasattr(item, "get_sender_name"):
+            if not hasattr(item, "get_sender_name"):
+                self._inventory.unread(path, "attached item that is no message")
+            elif depth >= MAX_NESTED:
+                self._inventory.unread(path, f"messages deeper than {MAX_NESTED} are not followed")
+            else:
                 yield from self.message(item, f"{path}/", depth + 1)
         try:
             size = int(attachment.size)
@@ -193,43 +198,55 @@ class _Walk:
         if count < size:
             self._inventory.damaged(path, f"ends at byte {count} of {size}")
 
+    def _recipients(self, message: Any, path: str) -> list[dict[int, str | int]]:
+        try:
+            recipients = message.recipients
+        except DAMAGE as error:
+            if "libpff_" in str(error):  # without a function of the library's own behind it: there are none
+                self._inventory.damaged(path, f"recipients that cannot be read ({_first(error)})")
+            return []
+        return list(self._sets(recipients, path, "recipients")) if recipients else []
 
-def _count(item: Any, name: str) -> int:
-    try:
-        return int(getattr(item, name) or 0)
-    except DAMAGE:
-        return 0
+    def _properties(self, item: Any, path: str) -> dict[int, str | int]:
+        """Texts and numbers of an item's first record set, by the number of the property."""
+        return next(self._sets(item, path, "properties"), {})
+
+    def _sets(self, item: Any, path: str, what: str) -> Iterator[dict[int, str | int]]:
+        """Texts and numbers of each record set; `what` is what the inventory calls those that are not read."""
+        count = self._count(item, "number_of_record_sets", path, f"its {what}")
+        for number in range(min(count, MAX_PEOPLE)):
+            found: dict[int, str | int] = {}
+            try:
+                records = item.get_record_set(number)
+                total = int(records.number_of_entries)
+            except DAMAGE as error:
+                self._inventory.damaged(path, f"{what} that cannot be read ({_first(error)})")
+                continue
+            for place in range(total):
+                try:
+                    entry = records.get_entry(place)
+                    if entry.value_type in (0x1E, 0x1F) and entry.entry_type not in found:
+                        found[entry.entry_type] = str(entry.get_data_as_string() or "")[: 16 * MAX_VALUE]
+                    elif entry.value_type == 3:
+                        found[entry.entry_type] = int(entry.get_data_as_integer() or 0)
+                except DAMAGE:
+                    continue
+            yield found
+        if count > MAX_PEOPLE:
+            self._inventory.unread(path, f"of {count} {what} the first {MAX_PEOPLE} are read")
+
+    def _count(self, item: Any, name: str, path: str, what: str) -> int:
+        """A number that libpff gives; 0 where it cannot be read, which goes to the inventory."""
+        try:
+            return int(getattr(item, name) or 0)
+        except DAMAGE as error:
+            self._inventory.damaged(path.rstrip("/"), f"{what} cannot be read ({_first(error)})")
+            return 0
 
 
 def _step(name: str) -> str:
     """A name as one step of a path: slashes in it written as escapes."""
     return name.replace("\\", "\\\\").replace("/", "\\x2f")[:500]
-
-
-def _properties(item: Any) -> dict[int, str | int]:
-    """Texts and numbers of an item's first record set, by the number of the property."""
-    sets = _sets(item)
-    return next(sets, {})
-
-
-def _sets(item: Any) -> Iterator[dict[int, str | int]]:
-    for number in range(min(_count(item, "number_of_record_sets"), MAX_PEOPLE)):
-        found: dict[int, str | int] = {}
-        try:
-            records = item.get_record_set(number)
-            total = int(records.number_of_entries)
-        except DAMAGE:
-            continue
-        for place in range(total):
-            try:
-                entry = records.get_entry(place)
-                if entry.value_type in (0x1E, 0x1F) and entry.entry_type not in found:
-                    found[entry.entry_type] = str(entry.get_data_as_string() or "")[: 16 * MAX_VALUE]
-                elif entry.value_type == 3:
-                    found[entry.entry_type] = int(entry.get_data_as_integer() or 0)
-            except DAMAGE:
-                continue
-        yield found
 
 
 def _moment(message: Any, name: str) -> datetime | None:
@@ -245,7 +262,13 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _finding(
-    message: Any, properties: dict[int, str | int], names: list[str], bodies: list[tuple[str, bytes]], path: str, identifier: int
+    message: Any,
+    properties: dict[int, str | int],
+    recipients: list[dict[int, str | int]],
+    names: list[str],
+    bodies: list[tuple[str, bytes]],
+    path: str,
+    identifier: int,
 ) -> Finding:
     data: dict[str, Value] = {"folder": shown(path.rstrip("/"))}
     sender, address = str(properties.get(SENDER, "")), str(properties.get(SENDER_SMTP) or properties.get(SENDER_ADDRESS) or "")
@@ -258,11 +281,7 @@ def _finding(
     }
     data |= {field: text[:MAX_VALUE] for field, text in texts.items() if text}
     people: dict[str, list[str | int]] = {}
-    try:
-        recipients = message.recipients
-    except DAMAGE:
-        recipients = None
-    for recipient in _sets(recipients) if recipients else ():
+    for recipient in recipients:
         role = ROLES.get(int(recipient.get(ROLE, 1) or 1) & 0xF, "recipients")
         people.setdefault(role, []).append(_person(str(recipient.get(NAME, "")), str(recipient.get(SMTP) or recipient.get(ADDRESS) or "")))
     data |= people
@@ -281,7 +300,7 @@ def _finding(
         when=submitted or delivered or _moment(message, "creation_time"),
         data=data,
         locator=RecordNumber(identifier, "item"),
-        text="\n".join([texts["sender"], texts["subject"], html.unescape(_TAG.sub(" ", text)) if "<" in text else text]),
+        text="\n".join([texts["sender"], texts["subject"], text_of(text) if "<" in text else text]),
     )
 
 

@@ -158,6 +158,38 @@ def test_compressed_rtf_is_unpacked() -> None:
     assert {member.path: data for member, data in members}["message.rtf"] == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
 
 
+def test_page_of_nothing_but_beginnings_is_text() -> None:
+    tree = message(**{"__substg1.0_10130102": b"<script " * (1 << 17)})
+    del tree["__substg1.0_1000001F"]
+    _, findings, error = unpack(outlook_message, ole(tree))
+    assert found(findings)[0].text.endswith("<script " * (1 << 17))
+    assert error is None
+
+
+def test_embedded_ole_object_is_said_not_to_be_read() -> None:
+    inner = {"CONTENTS": b"a drawing", "__substg1.0_3001001F": b""}
+    tree = message(**{"__attach_version1.0_#00000000": {**text(0x3001, "Sheet"), "__substg1.0_3701000D": inner, **fixed(8)}})
+    members, findings, error = unpack(outlook_message, ole(tree))
+    assert [member.path for member, _ in members] == ["message.txt"]
+    assert [finding.data["examples"] for finding in findings if finding.kind == "unread-members"] == [
+        ["Sheet: an OLE object, a storage of its own"]
+    ]
+    assert isinstance(error, Unsupported)
+
+
+def test_recipients_and_attachments_beyond_the_limit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forensics.plugins.outlook_message.MAX_LISTED", 2)
+    more: Tree = {"__recip_version1.0_#00000002": person("Byers", "byers@example.org", 1)}
+    more |= {f"__attach_version1.0_#0000000{number}": attachment(f"{number}.bin", b"x") for number in range(4)}
+    members, findings, error = unpack(outlook_message, ole(message(**more)))
+    assert [member.path for member, _ in members] == ["message.txt", "0.bin", "1.bin"]
+    assert found(findings)[0].data["recipients"] == ["Fox <fox@example.org>"]
+    assert [finding.data["examples"] for finding in findings if finding.kind == "unread-members"] == [
+        ["attachments: of 4 the first 2 are read", "recipients: of 3 the first 2 are read"]
+    ]
+    assert isinstance(error, Unsupported)
+
+
 @pytest.mark.parametrize("share", range(1, 20))
 def test_cut_message_gives_what_is_there(share: int) -> None:
     made = ole(message(**{"__attach_version1.0_#00000000": attachment("a.jpg", PICTURE)}))

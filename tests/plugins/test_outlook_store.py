@@ -6,11 +6,12 @@ import random
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from forensics.plugins.outlook_store import outlook_store
+from forensics.plugins.outlook_store import MAX_NESTED, MAX_PEOPLE, _Walk, outlook_store
 
-from forensics.plugin import Corrupt, Finding, Unsupported
+from forensics.plugin import Corrupt, Finding, Inventory, Unsupported
 from forensics.testing import unpack
 
 INBOX = "Root - Mailbox/IPM_SUBTREE/Inbox"
@@ -55,6 +56,63 @@ def test_items_whose_blocks_are_gone_are_damage() -> None:
     assert damage.data["damaged"] == 160  # the entries of the calendar "United States holidays"
     assert "United States holidays" in damage.summary
     assert isinstance(error, Corrupt)
+
+
+def test_folder_whose_list_of_messages_is_gone_is_damage() -> None:
+    data = bytearray(store())
+    data[4126720 : 4126720 + 512] = bytes(512)  # libpff: number_of_sub_messages of the folder 8578 cannot be read
+    _, findings, error = unpack(outlook_store, bytes(data))
+    assert inbox(findings) == []
+    assert [finding.kind for finding in findings][-1] == "damaged-members"
+    assert f"{INBOX}: its messages cannot be read" in str(findings[-1].data["examples"])
+    assert isinstance(error, Corrupt)
+
+
+def test_attachments_beyond_the_limit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forensics.plugins.outlook_store.MAX_ATTACHMENTS", 2)
+    members, findings, _ = unpack(outlook_store, store())
+    assert sum(member.path.endswith(".png") for member, _ in members) == 2
+    assert [finding.data["examples"] for finding in findings if finding.kind == "unread-members"] == [
+        [f"{INBOX}/2097412: of 11 attachments the first 2 are read"]
+    ]
+
+
+class Held:
+    """Something of a store that holds `items`, and no content of its own."""
+
+    def __init__(self, *items: object) -> None:
+        self.items = items
+        self.number_of_sub_items = self.number_of_record_sets = len(items)
+
+    def get_sub_item(self, number: int) -> object:
+        return self.items[number]
+
+    get_record_set = get_sub_item
+
+    @property
+    def size(self) -> int:
+        raise OSError("attachment without data")
+
+
+class Message(Held):
+    """A message, as far as one is told from other items."""
+
+    get_sender_name = None
+
+
+def test_attached_items_that_are_not_followed_are_said() -> None:
+    inventory = Inventory("Outlook store")
+    assert list(_Walk(inventory)._attachment(Held(Message(), object()), "a", MAX_NESTED)) == []
+    (finding,) = inventory.findings()
+    assert finding.data["examples"] == ["a: messages deeper than 8 are not followed", "a: attached item that is no message"]
+
+
+def test_recipients_beyond_the_limit_are_said() -> None:
+    inventory = Inventory("Outlook store")
+    sets = _Walk(inventory)._sets(Held(*[SimpleNamespace(number_of_entries=0)] * (MAX_PEOPLE + 1)), "a", "recipients")
+    assert len(list(sets)) == MAX_PEOPLE
+    (finding,) = inventory.findings()
+    assert finding.data["examples"] == ["a: of 501 recipients the first 500 are read"]
 
 
 @pytest.mark.parametrize("share", [1, 3, 6, 9])
