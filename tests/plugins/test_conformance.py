@@ -35,6 +35,7 @@ ALLOWED = {
     "rule_match": {"forensics.plugin", "forensics.rules"},
     "carved_files": {"forensics.plugin", "forensics.carving"},
     "itunes_backup": {"forensics.plugin", "forensics.itunes"},
+    **dict.fromkeys(("e_mail", "outlook_message", "outlook_store"), frozenset({"forensics.plugin", "forensics.markup"})),
     **dict.fromkeys(("zip_archive", "seven_zip", "rar_archive", "android_backup"), frozenset({"forensics.plugin", "forensics.archives"})),
 }
 MAY_RAISE = (Unsupported, Corrupt, LimitExceeded, Locked)
