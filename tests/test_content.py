@@ -1,19 +1,25 @@
 """What plugins read: each a copy of its own where it asks for a file."""
 
 import hashlib
+import json
 import os
 import resource
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from forensics.engine import content
+from forensics.engine.keep import Keeper
+from forensics.engine.plan import Unit
 from forensics.engine.setup import READING, Status
+from forensics.engine.worker import Examiner
+from forensics.engine.workshop import Tools
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
-from forensics.model import Entry
+from forensics.model import Entry, Fault, LayerInfo, Scope
 
 
 def spooled(folder: Path, tmp_path: Path) -> tuple[str, content.Content]:
@@ -88,6 +94,32 @@ def test_content_that_is_nearly_all_holes_is_left_beyond_a_bound(tmp_path: Path,
 def test_sparse_files_of_a_size_that_people_have_are_read_from_small_media(tmp_path: Path, size: int, medium: int) -> None:
     with pytest.raises(Corrupt, match="content ends at byte 1048576"):  # it was begun
         content.read(Hollow(size), size, (), tmp_path, keep=True, medium=medium)
+
+
+class Small:
+    """A file system on a gigabyte, with one file."""
+
+    info = LayerInfo(location="1:ext4:", kind="ext4", offset=0, size=1 << 30, examined=True)
+
+    def open(self, location: Location) -> Hollow:
+        return Hollow(2 << 40)
+
+    def sibling(self, location: Location, suffix: str) -> Location | None:
+        return None
+
+    def walk(self) -> Iterator[Entry | Fault]:
+        yield Entry(location="1:ext4:/huge;meta=12", kind="file", size=2 << 40)
+
+
+def test_a_file_of_holes_is_a_fault_of_its_own_in_the_run(tmp_path: Path) -> None:
+    system, status = Small(), Status(tmp_path / "status", create=True)
+    unit = Unit("1", 0, tuple(item for item in system.walk() if isinstance(item, Entry)))
+    examiner = Examiner(Tools(()), Scope(), tmp_path, Keeper(tmp_path / "attachments"), status, None)
+    (done,) = examiner.examine(unit, system, 0, 0, {})
+    fault, entry = map(json.loads, done.lines.splitlines())
+    assert (fault["kind"], fault["location"], "64 times" in fault["message"]) == ("limit", "1:ext4:/huge;meta=12", True)
+    assert (entry["outcome"], entry["reason"]) == ("failed", "could not be read: limit")
+    status.close()
 
 
 def test_a_file_that_the_spool_cannot_take_is_beyond_a_bound_and_its_disk_is_not_full(tmp_path: Path) -> None:
