@@ -76,9 +76,10 @@ class _Part(Struct, frozen=True):
 
 
 class _Open(Struct):
-    """A multipart whose end has not come: its boundary, its number, where its body begins, its parts so far, whether text stands before."""
+    """A multipart whose end has not come: the lines that begin a part of it and that end it, its number, where its body begins, its parts
+    so far, whether text stands before."""
 
-    boundary: bytes
+    marks: tuple[bytes, bytes]
     number: str
     begin: int
     parts: int = 0
@@ -205,7 +206,7 @@ def _parts(stream: BinaryIO, headers: Message, body: int, end: int, inventory: I
     if not boundary:
         yield _Part("1", headers, body, end)
         return
-    opened = [_Open(boundary, "", body)]
+    opened = [_Open(_marks(boundary), "", body)]
     part: tuple[str, Message, int] | None = None
     found = 0
     at, line_end = body, b""
@@ -219,11 +220,11 @@ def _parts(stream: BinaryIO, headers: Message, body: int, end: int, inventory: I
         said, depth = b"", None
         if line.startswith(b"--") and previous != b"-":  # b"-": the line before was longer than is read at once
             said = line.rstrip(b"\r\n \t")
-            depth = next((place for place in range(len(opened) - 1, -1, -1) if said in _marks(opened[place].boundary)), None)
+            depth = next((place for place in range(len(opened) - 1, -1, -1) if said in opened[place].marks), None)
         if depth is None:
             opened[-1].text = opened[-1].text or not (opened[-1].parts or line.isspace())
             continue
-        closing = said == b"--" + opened[depth].boundary + b"--"
+        closing = said == opened[depth].marks[1]
         if part is not None:
             yield _Part(*part, max(part[2], start - len(previous)))  # the line's end before a boundary belongs to it (RFC 2046, 5.1.1)
             found, part = found + 1, None
@@ -244,7 +245,7 @@ def _parts(stream: BinaryIO, headers: Message, body: int, end: int, inventory: I
         stream.seek(at)
         inner = _boundary(own)
         if inner and len(opened) < MAX_DEPTH:
-            opened.append(_Open(inner, number, at))
+            opened.append(_Open(_marks(inner), number, at))
         else:
             part = (number, own, at)
         line_end = b""
