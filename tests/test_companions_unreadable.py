@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from msgspec.structs import replace
 
 from forensics import segment
 from forensics.engine import around
@@ -23,7 +24,7 @@ from forensics.engine.workshop import Tool, Tools, equip
 from forensics.errors import Corrupt, EvidenceError, LimitExceeded, TimedOut
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
-from forensics.model import Scope
+from forensics.model import LayerInfo, Scope
 from forensics.plugin import Member
 
 RECOVERED = "sqlite-recovered"
@@ -83,11 +84,17 @@ def equipped(names: tuple[str, ...]) -> tuple[Tool, ...]:
 
 
 def said(
-    exhibit: Path, spool: Path, step: str = "", error: EvidenceError = Corrupt("no"), *names: str, before: Before | None = None
+    exhibit: Path,
+    spool: Path,
+    step: str = "",
+    error: EvidenceError = Corrupt("no"),
+    *names: str,
+    before: Before | None = None,
+    kind: type[Failing] = Failing,
 ) -> bytes:
     """The lines of a unit of the exhibit, whose write-ahead log fails at a step."""
     (spool / "attachments").mkdir(parents=True, exist_ok=True)
-    [file_system] = [Failing(each, step, error) for each in open_exhibit("1", exhibit).file_systems]
+    [file_system] = [kind(each, step, error) for each in open_exhibit("1", exhibit).file_systems]
     status = Status(spool / "status", create=True)
     examiner = Examiner(Tools(equipped((RECOVERED, *names))), Scope(), spool, Keeper(spool / "attachments"), status, None)
     [unit] = units("1", 0, file_system.walk())  # type: ignore[operator]
@@ -112,6 +119,23 @@ def test_the_database_is_examined_without_its_log_and_a_fault_says_so(step: str,
     assert (fault["location"], fault["kind"], fault.get("limit", False)) == ("1:folder:/History", "corrupt", False)
     assert "companion History-wal is there and could not be read, so it was examined without: sector 7 is bad" in str(fault["message"])
     assert any("https://example.org/4" in str(finding) for finding in findings)  # type: ignore[attr-defined]
+
+
+class Small(Failing):
+    """A file system of a gigabyte whose write-ahead log claims more bytes than anybody reads: nearly all of them are holes."""
+
+    @property
+    def info(self) -> LayerInfo:
+        return replace(self._inner.info, size=1 << 30)  # type: ignore[attr-defined]
+
+    def open(self, location: Location) -> object:
+        return FailingStream(2 << 40, self._error) if location.path.endswith("-wal") else self._inner.open(location)  # type: ignore[attr-defined]
+
+
+def test_a_log_of_holes_is_not_read_for_days(exhibit: Path, tmp_path: Path) -> None:
+    outcome, [fault], _ = history(said(exhibit, tmp_path / "spool", error=Corrupt("was read"), kind=Small))
+    assert (outcome["outcome"], fault["kind"]) == ("read", "limit")
+    assert "64 times those of its medium" in str(fault["message"])
 
 
 def test_a_log_that_cannot_be_read_is_another_thing_than_none(exhibit: Path, tmp_path: Path) -> None:

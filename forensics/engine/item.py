@@ -15,7 +15,7 @@ class Item(Struct, frozen=True, kw_only=True):
     """One file with its content read.
 
     `depth` counts the containers around it; `beside` gives the file whose name is this one's plus a suffix, `around` the one at a path from
-    its folder.
+    its folder. `medium` are the bytes of the file system that it lies in, 0 inside a container.
     """
 
     place: int
@@ -27,3 +27,4 @@ class Item(Struct, frozen=True, kw_only=True):
     content: Content
     beside: Callable[[str], tuple[Location, Stream] | None]
     around: Callable[[str], Neighbour | None] = lambda path: None
+    medium: int = 0

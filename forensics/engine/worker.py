@@ -170,7 +170,7 @@ class Examiner:
             yield Fault(location=entry.location, kind="damaged", message=differs)
         item = Item(
             place=here, entry=entry, location=location, depth=0, digests=digests, head=head, content=content, beside=beside,
-            around=lambda path: neighbour(file_system, location, path),
+            around=lambda path: neighbour(file_system, location, path), medium=file_system.info.size,
         )  # fmt: skip
         try:
             yield from self._examined(item, expansion)
@@ -307,7 +307,7 @@ class Examiner:
                 if beside is None:
                     continue
                 location, stream = beside
-                digests, head, content = contents.read(stream, stream.size, (), folder, keep=True)
+                digests, head, content = contents.read(stream, stream.size, (), folder, keep=True, medium=item.medium)
             except EvidenceError as error:
                 declared[suffix] = UNREADABLE
                 faults.append(_without(tool, item, suffix, error))
