@@ -23,9 +23,10 @@ import zstandard
 
 from forensics.discovery import VARIABLE
 from forensics.engine import alike, tool, wire
+from forensics.engine.alone import plugins_of
 from forensics.engine.crew import Crew, Job
 from forensics.engine.delivery import store
-from forensics.engine.task import Described, Task
+from forensics.engine.task import Task
 from forensics.errors import ForensicsError
 
 IDLE = 900.0  # seconds without a unit after which the run is taken to be over
@@ -95,10 +96,7 @@ def serve(told: wire.Told, spool: Path, requests: "queue.SimpleQueue[tuple[bytes
 
 
 def _likeness(crew: Crew, told: wire.Told) -> alike.Likeness:
-    job = Job(Task("describe"))
-    crew.work([job], lambda entries, size, faults: None)
-    described = msgspec.json.decode(job.answer or b"", type=Described)
-    return alike.likeness(described, told.setup.exhibits, tool.tool_digest(), tool.libraries())
+    return alike.likeness(plugins_of(crew), told.setup.exhibits, tool.tool_digest(), tool.libraries())
 
 
 def _unit(crew: Crew, task: Task, told: wire.Told, spool: Path, kept: Path) -> wire.Answer:
