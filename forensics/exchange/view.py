@@ -167,6 +167,10 @@ class Disclosed:
             item.exhibit.exhibit_id: item.medium.unchanged for item in self._exhibits if item.medium and item.medium.unchanged is not None
         }
 
+    def unmeasured(self, phase: str) -> Mapping[str, str]:
+        """None: a fault's text is no record, and nobody has looked whether it may leave."""
+        return {}
+
     def entries(self, *, outcome: str | None = None, limit: int | None = None) -> Iterator[Examined]:
         return iter(())
 
