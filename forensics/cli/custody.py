@@ -151,7 +151,7 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
     problems += receipt.problems(case, trusted)
     notices += proof.notices
     if as_json:
-        say({"problems": problems, "notices": notices, "head": log.head(case.folder), "signed": proof.signed})
+        say({"problems": problems, "notices": notices, "head": _head(case.folder), "signed": proof.signed})
     else:
         for notice in notices:
             click.echo(f"note: {escape(notice)}")
@@ -159,6 +159,14 @@ def verify(folder: Path, trust_folder: Path, identity_folder: Path, against: tup
         raise CustodyBroken("\n".join(problems))
     if not as_json:
         click.echo(f"the chain holds: {log.head(case.folder)[0]} lines, and everything that they vouch for")
+
+
+def _head(folder: Path) -> tuple[int, str] | None:
+    """Number and digest of the log's last line; `None` where that line cannot be read, which is one of the problems."""
+    try:
+        return log.head(folder)
+    except CustodyBroken:
+        return None
 
 
 def _named(event: str) -> bool:

@@ -17,7 +17,7 @@ from forensics.custody.events import EVENTS, PERSON_EVENTS, TOOL_EVENTS, check_e
 from forensics.custody.filling import fields_of, typed
 from forensics.custody.forms import FORMS
 from forensics.custody.line import BODIES, LOG, ORIGIN, CustodyLine
-from forensics.custody.reading import head, read, withheld
+from forensics.custody.reading import head, legible, read, withheld
 from forensics.custody.writing import append
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "head",
     "heads_of",
     "judged",
+    "legible",
     "proved",
     "read",
     "read_counterpart",

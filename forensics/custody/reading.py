@@ -5,7 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from forensics.custody.line import BODIES, BODY_LIMIT, LINE_LIMIT, LOG, ORIGIN, SHA256, Body, CustodyLine, decode, decode_body, with_body
+from forensics.custody.line import (
+    BODIES,
+    BODY_LIMIT,
+    LINE_LIMIT,
+    LOG,
+    ORIGIN,
+    SHA256,
+    Body,
+    CustodyLine,
+    decode,
+    decode_body,
+    try_decode,
+    with_body,
+)
 from forensics.digest import sha256
 from forensics.errors import CustodyBroken
 
@@ -23,6 +36,19 @@ def read(folder: Path) -> Iterator[CustodyLine]:
         if problem:
             raise CustodyBroken(f"{folder / LOG}, line {number}: {problem}")
         yield with_body(line, body)
+
+
+def legible(folder: Path) -> Iterator[CustodyLine]:
+    """The lines that can be read, in order, and no error where one cannot: for what is compared with a log that `verify` judges besides."""
+    for _, raw in raw_lines(folder):
+        if len(raw) > LINE_LIMIT:
+            return
+        line = try_decode(raw) if raw.endswith(b"\n") else None
+        if line is None:
+            continue
+        body, problem = read_body(folder, line)
+        if not problem:
+            yield with_body(line, body)
 
 
 def head(folder: Path) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """Whether what was sealed, sent and received still lies in the case as the custody log vouches for it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from forensics import custody
 from forensics.case import Case
@@ -12,12 +13,13 @@ _RECORDS = "records"
 
 
 def problems(case: Case) -> Iterator[str]:
-    """What is missing, changed or not vouched for among sealed records, packages that left and packages that came. Raises CaseError.
+    """What is missing, changed or not vouched for among sealed records, packages that left and packages that came.
 
-    Nothing is told twice: of a seal whose signed list was changed, the records are not compared.
+    Nothing is told twice: of a seal whose signed list was changed, the records are not compared; and a line of the log that cannot be read
+    is named by the verification of the log.
     """
     sent: dict[str, object] = {}  # an approval that was interrupted is logged again: the last one counts
-    for line in custody.read(case.folder):
+    for line in custody.legible(case.folder):
         body = line.body
         if body is None:
             continue
@@ -25,15 +27,15 @@ def problems(case: Case) -> Iterator[str]:
             yield from _sealed(case, name)
         elif line.event == "disclosed" and isinstance(package := body.get("package"), str):
             sent[package] = body.get("package_sha256")
+        elif line.event == "received" and isinstance(came := body.get("package"), dict):
+            yield from _received(case, line, came)
     for package, stated in sent.items():
         yield from _sent(case, package, stated)
-    for came in receive.received(case):
-        yield from receive.problems(case, came)
 
 
 def _sealed(case: Case, name: str) -> Iterator[str]:
     try:
-        held = seal.open_seal(case, name)
+        held = seal.open_seal(case, name, custody.legible(case.folder))
         digests = held.digests()
     except NotDisclosable:
         yield f"seals/{name}: is missing, though the log says that it was made; restore it from a copy, or seal again"
@@ -51,6 +53,15 @@ def _sealed(case: Case, name: str) -> Iterator[str]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.removesuffix(".json") not in digests:
             yield f"seals/{name}/{_RECORDS}/{path.name}: is not under the seal"
+
+
+def _received(case: Case, line: custody.CustodyLine, stated: dict[str, Any]) -> Iterator[str]:
+    try:
+        came = receive.of(line, stated)
+    except CaseError as error:
+        yield str(error)
+    else:
+        yield from receive.problems(case, came)
 
 
 def _sent(case: Case, package: str, stated: object) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _write(case: Case, target: Path, package: receive.Received, identity: Identi
 def _left(case: Case, target: Path, package: receive.Received, identity: Identity) -> bytes:
     """The receipt that a crash kept from being logged. Raises UsageError where it was logged, or is none of `identity` for this package."""
     data = bounded(target)
-    if sha256(data) in logged(case, "given").get(package.name, {}):
+    if sha256(data) in logged(custody.read(case.folder), "given").get(package.name, {}):
         raise UsageError(f"{target}: exists already; send that one, or name another folder with --output")
     try:
         made = decode(data, target)
@@ -126,7 +126,7 @@ def check(case: Case, path: Path, *, trust: Trust, at: datetime, by: str | None 
     kept = case.packages / f"{made.disclosure}{_ENDING}"
     if kept.exists() and bounded(kept) != data:
         raise UsageError(f"{kept}: another receipt of {made.disclosure} was kept before")
-    if kept.exists() and sha256(data) in logged(case, "taken").get(made.disclosure, {}):
+    if kept.exists() and sha256(data) in logged(custody.read(case.folder), "taken").get(made.disclosure, {}):
         raise UsageError(f"{kept}: the receipt of {made.disclosure} was checked and kept before")
     write_whole(kept.with_name(f"{kept.name}.p7s"), signature)
     write_whole(kept, data)
@@ -147,20 +147,20 @@ def heads_from_receipts(case: Case, trust: Trust | None = None) -> dict[int, str
     """Number and SHA-256 of the lines of this case's log that partners hold, by the receipts that were kept.
 
     Only receipts count whose signature holds; with `trust`, that of somebody under a pinned root. `problems` names the others. Give it to
-    `custody.verify` as `heads`. Raises CustodyBroken.
+    `custody.verify` as `heads`, which names the lines that cannot be read: here they count as absent.
     """
-    taken = logged(case, "taken")
+    taken = logged(custody.legible(case.folder), "taken")
     held = (_proved(path, taken.get(_object(path), {}), trust) for path in _kept(case))
     return {made.custody.seq: made.custody.head for made in held if isinstance(made, Receipt)}
 
 
 def problems(case: Case, trust: Trust | None = None) -> Iterator[str]:
-    """What is wrong with the receipts in the case: missing, changed, not logged, or not signed as they say. Raises CustodyBroken.
+    """What is wrong with the receipts in the case: missing, changed, not logged, or not signed as they say.
 
     A receipt that was taken is judged as of the time at which the log says that: a certificate that expired since undoes nothing. Of those
     that were given, only one that lies in ``received/`` is compared: it is the partner's to keep.
     """
-    taken, given = logged(case, "taken"), logged(case, "given")
+    taken, given = (logged(custody.legible(case.folder), direction) for direction in ("taken", "given"))
     kept = _kept(case)
     for name in sorted(taken.keys() - {_object(path) for path in kept}):
         yield f"{case.packages.name}/{name}{_ENDING}: is missing, though the log says that it was kept; check the partner's once more"

@@ -1,13 +1,13 @@
 """A receipt as it is written, read strictly, and which ones the custody log vouches for."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from forensics import custody
-from forensics.case import Case
+from forensics.custody import CustodyLine
 from forensics.custody.line import SHA256
 from forensics.digest import canonical
 from forensics.errors import UsageError
@@ -77,10 +77,10 @@ def bounded(path: Path) -> bytes:
     return data
 
 
-def logged(case: Case, direction: str) -> dict[str, dict[str, str]]:
-    """What the log says of receipts that were ``taken`` or ``given``: when, by what they are of and their SHA-256. Raises CustodyBroken."""
+def logged(lines: Iterable[CustodyLine], direction: str) -> dict[str, dict[str, str]]:
+    """What the log's lines say of receipts that were ``taken`` or ``given``: when, by what they are of and their SHA-256."""
     found: dict[str, dict[str, str]] = {}
-    for line in custody.read(case.folder):
+    for line in lines:
         if line.event == "receipted" and line.body and line.body.get("direction") == direction:
             found.setdefault(line.object, {})[str(line.body.get("receipt_sha256"))] = line.at
     return found

@@ -151,10 +151,11 @@ def received(case: Case) -> Iterator[Received]:
     """The packages that the case received, in order, as its custody log says. Raises CustodyBroken."""
     for line in custody.read(case.folder):
         if line.event == "received" and line.body and isinstance(line.body.get("package"), dict):
-            yield _of(line, line.body["package"])
+            yield of(line, line.body["package"])
 
 
-def _of(line: CustodyLine, body: dict[str, Any]) -> Received:
+def of(line: CustodyLine, body: dict[str, Any]) -> Received:
+    """The package that a line of the log says was received. Raises CaseError where it does not read."""
     try:
         head = body["custody"]
         return msgspec.convert(body | {"custody": (head["seq"], head["head"]), "at": line.at}, Received)

@@ -212,15 +212,19 @@ class Signing(Protocol):
     def checkpoint(self, folder: Path, why: str, at: datetime) -> None: ...
 
 
-def open_seal(case: Case, name: str | None = None) -> Seal:
-    """A seal by name, or the latest. Raises NotDisclosable where there is none, CaseError where its files are not what was signed."""
+def open_seal(case: Case, name: str | None = None, lines: Iterable[custody.CustodyLine] | None = None) -> Seal:
+    """A seal by name, or the latest, as `lines` of the custody log vouch for it (default: all of them, each of which must be readable).
+
+    Raises NotDisclosable where there is none, CaseError where its files are not what was signed, CustodyBroken.
+    """
     found = {folder.name: folder for _, folder in sorted(_numbered(case))}
     if not found:
         raise NotDisclosable("nothing is sealed in this case yet; run `forensics seal`")
     chosen = name or list(found)[-1]
     if chosen not in found:
         raise NotDisclosable(f"there is no seal {chosen!r}; there are: {', '.join(found)}")
-    stated = [line for line in custody.read(case.folder) if line.event == "sealed_records" and line.body and line.body["seal"] == chosen]
+    known = custody.read(case.folder) if lines is None else lines
+    stated = [line for line in known if line.event == "sealed_records" and line.body and line.body["seal"] == chosen]
     if not stated or not stated[-1].body:
         raise CaseError(f"seals/{chosen}: the custody log does not know of this seal; restore the log from a copy, or seal again")
     body = stated[-1].body

@@ -54,6 +54,11 @@ def test_sealed_records_and_packages_that_changed_since_are_named(office: Office
     ):
         assert [problem for problem in told if name in problem and what in problem], name
     assert len(told) == 4
+    log = office.case.folder / custody.LOG
+    first_line, *others = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join((first_line, b"junk\n", *others)))
+    assert list(kept.problems(office.case)) == told  # the verification of the log names that line
+    log.write_bytes(b"".join((first_line, *others)))
     package.unlink()  # sent, and not kept: nothing is wrong with that
     assert len(list(kept.problems(office.case))) == 3
     (office.case.seals / "S-1" / "seal.sha256").write_bytes(b"")

@@ -339,6 +339,26 @@ def test_custody_verify_names_a_kept_receipt_that_was_changed(exchanged: tuple[C
     assert "packages/A-1-D1.receipt.json: was changed since it was kept" in f"{done.output}{done.exception}"
 
 
+def test_a_line_of_the_log_that_does_not_read_hides_no_other_problem(exchanged: tuple[Case, Case, Path]) -> None:
+    sent, came, path = exchanged
+    receipt.check(sent, path, trust=TRUST, at=now())
+    (sent.packages / "A-1-D1.receipt.json").unlink()
+    (came.folder / "received" / "A-1-D1" / "bagit.txt").unlink()
+    for case, found in (
+        (sent, "packages/A-1-D1.receipt.json: is missing"),
+        (came, "received/A-1-D1: bagit.txt: not there"),
+    ):
+        log = case.folder / custody.LOG
+        lines = log.read_bytes().splitlines(keepends=True)
+        for at in (1, len(lines)):  # in the middle, and as the last
+            log.write_bytes(b"".join((*lines[:at], b"junk\n", *lines[at:])))
+            command = ["custody", "verify", "--case", str(case.folder)]
+            told = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)["problems"]
+            for problem in (f"custody.jsonl, line {at + 1}: is not a custody line", found):
+                assert any(each.startswith(problem) for each in told), (problem, told)
+            assert str(CliRunner().invoke(cli, command).exception).splitlines() == told
+
+
 def test_a_kept_receipt_by_another_than_it_says_is_a_problem(exchanged: tuple[Case, Case, Path]) -> None:
     from forensics import signing
 
