@@ -19,7 +19,10 @@ EntryKind = Literal["file", "directory", "link", "virtual", "other"]
 Level = Literal["info", "notable", "alert"]
 FaultKind = Literal["unsupported", "corrupt", "locked", "limit", "error", "died", "damaged", "changed", "invalid-plugin"]
 Outcome = Literal["read", "skipped", "failed", "not-run"]
-Remark = Literal["not-examined", "analysed", "analysis-failed", "analysis-not-run"]
+Remark = Literal[
+    "not-examined", "analysed", "analysis-failed", "analysis-not-run", "not-asked-unallocated", "not-asked-slack", "not-asked-space",
+    "not-asked-carve",
+]  # fmt: skip
 
 
 class Times(Struct, frozen=True, omit_defaults=True):
@@ -243,8 +246,9 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Coverage(Struct, frozen=True, kw_only=True):
     """How far one plugin got on one exhibit: entries offered to it, read, skipped, failed, not run; `reasons` counts the last three's.
 
-    `remark` says why nothing was offered: the exhibit could not be opened, or the plugin is an analyser, which takes the records of the
-    whole run once instead of files, and what became of that. Where it is ``None``, no file fitted the plugin's selection.
+    `remark` says why nothing was offered: the exhibit could not be opened; the plugin reads space that no file has, which was not asked
+    for; or it is an analyser, which takes the records of the whole run once instead of files, and what became of that. Where it is
+    ``None``, no file fitted the plugin's selection.
     """
 
     exhibit: str

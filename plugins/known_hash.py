@@ -20,17 +20,17 @@ def prepare(*, sets: tuple[str, ...] = (), cache: str = "") -> Prepared:
         notes += [f"{known.name}: {note}" for note in known.notes]
         if listing == "known-good" and known.weak_algorithms:
             notes.append(f"{known.name}: MD5 and SHA-1 collide at will; such matches are reported, but do not make a file known-good")
-    return Prepared(opened, inputs, tuple(notes))
+    return Prepared(opened or None, inputs, tuple(notes))
 
 
 @extractor(version="1.0", prepare=prepare)
-def known_hash(file: File, prepared: Sets, *, sets: tuple[str, ...] = (), cache: str = "") -> Iterator[Finding]:
+def known_hash(file: File, prepared: Sets | None, *, sets: tuple[str, ...] = (), cache: str = "") -> Iterator[Finding]:
     """Files whose digest is in a hash set: known software, known-bad content.
 
     `sets` are ``good:PATH`` and ``bad:PATH``; `cache` is a folder in which converted sets are kept. A known-bad set matches on any of
     its algorithms; a known-good set counts on SHA-256 alone (MD5 and SHA-1 collide at will), its other matches are marked weak.
     """
-    if not prepared:
+    if prepared is None:
         return
     digests = {"sha256": file.sha256, **_weak_digests(file, {name for _, known in prepared for name in known.weak_algorithms})}
     for listing, known in prepared:

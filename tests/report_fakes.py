@@ -104,6 +104,7 @@ class Index:
         self._records, self._entries = records, entries
         self._faults, self._layers, self._coverage, self._runs = faults, layers, coverage, runs
         self._images, self._checks = images or {}, checks or {}
+        self._unmeasured: dict[str, dict[str, str]] = {}
 
     def records(self) -> Iterator[Record]:
         return self._records()
@@ -162,6 +163,9 @@ class Index:
 
     def checks(self) -> dict[str, bool]:
         return self._checks
+
+    def unmeasured(self, phase: str) -> dict[str, str]:
+        return self._unmeasured.get(phase, {})
 
     def run_digest(self, run: str) -> str:
         return sha(f"digest of {run}")

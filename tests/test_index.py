@@ -14,10 +14,11 @@ from forensics import case as cases
 from forensics import index
 from forensics.case import Case
 from forensics.errors import CaseError
-from forensics.model import CaseInfo, Coverage, Derived, Fault, LayerInfo, StoredFinding
+from forensics.model import CaseInfo, Coverage, Derived, Fault, ImageDigest, LayerInfo, Measured, StoredFinding, Value
 
 WITHOUT = plugin("rule-match", idle=NOTHING)
 WITH = plugin("rule-match")
+NO_RULES = "not asked for: rules are given with --rules"
 ANALYSER = plugin("gaps", "analyser")
 
 
@@ -41,7 +42,7 @@ def test_a_plugin_is_covered_as_in_the_run_from_which_the_exhibit_is_shown(case:
     write(case, "run-0002", ("A",), [WITH], entry("A:/1", rule_match=0), entry("A:/2", rule_match=0))
     rows = coverage(case)
     assert (rows["A", "rule-match"].read, rows["A", "rule-match"].not_run, rows["A", "rule-match"].reasons) == (2, 0, {})
-    assert (rows["B", "rule-match"].read, rows["B", "rule-match"].not_run, rows["B", "rule-match"].reasons) == (0, 1, {NOTHING: 1})
+    assert (rows["B", "rule-match"].read, rows["B", "rule-match"].not_run, rows["B", "rule-match"].reasons) == (0, 1, {NO_RULES: 1})
 
 
 def test_files_that_a_plugin_was_not_run_on_are_counted_once(case: Case) -> None:
@@ -108,6 +109,64 @@ def test_an_exhibit_of_which_nothing_opened_was_not_examined(case: Case, lines: 
     rows = coverage(case)
     assert [rows[name].remark for name in (("B", "photo"), ("B", "rule-match"))] == [remark, remark]
     assert rows["A", "photo"].remark is None
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "why"),
+    [
+        ("rule-match", {}, NO_RULES),
+        ("rule-match-named", {}, NO_RULES),
+        ("known-hash", {}, "not asked for: known digests are given with --hash-set"),
+        ("rule-match-named", {"rules.yar": "f" * 64}, NOTHING),
+        ("another", {}, NOTHING),
+    ],
+)
+def test_a_plugin_that_was_not_asked_for_names_the_option(case: Case, name: str, inputs: dict[str, str], why: str) -> None:
+    write(case, "run-0001", ("A",), [plugin(name, idle=NOTHING, inputs=inputs)], entry("A:/1"))
+    row = coverage(case)["A", name]
+    assert (row.not_run, row.reasons) == (1, {why: 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "selection", "asked", "remark"),
+    [
+        ("container", "unallocated space", (), "not-asked-carve"),
+        ("container", "unallocated space", ("unallocated",), "not-asked-carve"),
+        ("container", "unallocated space", ("unallocated", "carve"), None),
+        ("extractor", "unallocated space", ("slack",), "not-asked-unallocated"),
+        ("extractor", "unallocated space", ("unallocated",), None),
+        ("extractor", "slack", ("unallocated",), "not-asked-slack"),
+        ("extractor", "unallocated space and slack", (), "not-asked-space"),
+        ("extractor", "unallocated space and slack", ("slack",), None),
+        ("extractor", "name *.txt and slack", (), None),
+    ],
+)
+def test_a_plugin_of_space_that_was_not_asked_for_says_so(
+    case: Case, kind: str, selection: str, asked: tuple[str, ...], remark: str | None
+) -> None:
+    options: dict[str, Value] = dict.fromkeys(asked, True)
+    write(case, "run-0001", ("A",), [plugin("space", kind, selection=selection)], entry("A:/1"), options=options)
+    assert coverage(case)["A", "space"].remark == remark
+
+
+# --- measurements -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_an_exhibit_that_could_not_be_measured_says_why(case: Case, phase: str) -> None:
+    faults = (Fault(location="A:", kind="damaged", message="m"), Fault(location="A:", kind="died", message="measure: killed by SIGSEGV"))
+    write(case, "run-0001", ("A",), [], *faults, segment_name=f"{phase}-0")
+    with index.open_index(case.index_path) as opened:
+        assert opened.unmeasured(phase) == {"A": "measure: killed by SIGSEGV"}
+        assert opened.unmeasured("after" if phase == "before" else "before") == {}
+
+
+def test_an_exhibit_that_was_measured_with_faults_was_measured(case: Case) -> None:
+    image = ImageDigest(format="raw", size=4, sha256="f" * 64)
+    measured = Measured(exhibit="A", phase="before", image=image)
+    write(case, "run-0001", ("A",), [], measured, Fault(location="A:", kind="damaged", message="m"), segment_name="before-0")
+    with index.open_index(case.index_path) as opened:
+        assert (opened.unmeasured("before"), opened.images()) == ({}, {"A": image})
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------------

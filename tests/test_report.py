@@ -96,6 +96,28 @@ def test_a_changed_image_and_a_wrong_stated_digest_are_said_in_words(tmp_path: P
     assert text.count("DOES NOT MATCH") == 2
 
 
+def test_an_exhibit_that_could_not_be_measured_says_so_and_why(tmp_path: Path) -> None:
+    index = fakes.index()
+    index._images, index._checks = {}, {}
+    index._unmeasured = {"before": {"2026-0417-1": "measure: killed by <SIGSEGV>"}}
+    document = fakes.document(of=index)
+    text = page(document, index, tmp_path)
+    assert 'not taken: the exhibit could not be measured</span>: <bdi lang="en" translate="no">measure: killed by &lt;SIGSEGV&gt;</bdi>' in text
+    assert text.count("not taken: this exhibit was not examined in a complete run") == 1  # the other exhibit
+    summary = page(document, index, tmp_path, "summary.md")
+    assert "**not taken: the exhibit could not be measured**: measure: killed by" in summary
+    assert summary.count("not taken: this exhibit was not examined in a complete run") == 1
+
+
+def test_an_exhibit_that_could_not_be_measured_again_says_why(tmp_path: Path) -> None:
+    index = fakes.index()
+    index._checks = {}
+    index._unmeasured = {"after": {"2026-0417-1": "the image is gone"}}
+    document = fakes.document(of=index)
+    assert 'not verified: <bdi lang="en" translate="no">the image is gone</bdi>' in page(document, index, tmp_path)
+    assert "not verified: the image is gone" in page(document, index, tmp_path, "summary.md")
+
+
 def test_deleted_and_partly_overwritten_content_is_marked_in_words(tmp_path: Path) -> None:
     text = page(fakes.document(), fakes.index(), tmp_path)
     assert "deleted; content partly reallocated to other files" in text
@@ -128,6 +150,7 @@ def test_why_nothing_was_offered_to_a_plugin_is_said(tmp_path: Path) -> None:
     """An analyser takes no files, and of an exhibit that did not open there are none: neither says that no file fitted."""
     nothing = {"offered": 0, "read": 0, "skipped": 0, "failed": 0, "not_run": 0}
     remarks = {"a": "analysed", "b": "analysis-failed", "c": "analysis-not-run", "d": "not-examined"}
+    remarks |= {"e": "not-asked-carve", "f": "not-asked-unallocated", "g": "not-asked-slack", "h": "not-asked-space"}
     rows = tuple(Coverage(exhibit="1", plugin=name, findings=7, remark=remark, **nothing) for name, remark in remarks.items())
     index = fakes.index()
     index._coverage = rows
@@ -139,6 +162,10 @@ def test_why_nothing_was_offered_to_a_plugin_is_said(tmp_path: Path) -> None:
         "the plugin reads findings instead of files, and failed; see “Faults”",
         "the plugin was given nothing that it could look for",
         "the exhibit was not examined: nothing in it could be opened",
+        "not asked for: files are carved out of unallocated space with --carve",
+        "not asked for: unallocated space is examined with --unallocated or --carve",
+        "not asked for: slack is examined with --slack",
+        "not asked for: unallocated space is examined with --unallocated or --carve, slack with --slack",
     ]
 
 

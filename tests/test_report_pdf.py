@@ -125,6 +125,15 @@ def test_it_says_what_the_page_says_in_every_language(tmp_path: Path) -> None:
     assert "MessageinThainamesafeeandacrossing" in text  # evidence and what plugins say stays
 
 
+def test_it_says_why_an_exhibit_could_not_be_measured(tmp_path: Path) -> None:
+    index = fakes.index()
+    index._images, index._checks = {}, {}
+    index._unmeasured = {"before": {"2026-0417-1": "measure: killed by SIGSEGV"}}
+    text = text_of(made(fakes.document(of=index), index, tmp_path))
+    assert squeezed("not taken: the exhibit could not be measured: measure: killed by SIGSEGV") in text
+    assert squeezed("not taken: this exhibit was not examined in a complete run") in text
+
+
 def test_plural_forms_go_by_the_language(tmp_path: Path) -> None:
     held = json.loads(pdf_values.data(fakes.document(), (), catalogue("en")))
     found = held["plurals"]["%(n)s fault occurred."]

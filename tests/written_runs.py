@@ -5,15 +5,18 @@ from pathlib import Path
 
 from forensics import index, segment
 from forensics.case import Case
-from forensics.model import Digests, Entry, Examined, Line, PluginInfo, PluginOutcome, Result, RunInfo, StoredFinding, Times
+from forensics.model import Digests, Entry, Examined, Line, PluginInfo, PluginOutcome, Result, RunInfo, StoredFinding, Times, Value
 
 NOTHING = "it was given nothing that it could look for"
 
 
-def plugin(name: str, kind: str = "extractor", idle: str | None = None) -> PluginInfo:
+def plugin(
+    name: str, kind: str = "extractor", idle: str | None = None, selection: str = "every file", inputs: dict[str, str] | None = None
+) -> PluginInfo:
     return PluginInfo(
-        name=name, kind=kind, version="1", description=name, digest="d" * 64, source=f"{name}.py", selection="every file", idle=idle
-    )  # type: ignore[arg-type]
+        name=name, kind=kind, version="1", description=name, digest="d" * 64, source=f"{name}.py", selection=selection, idle=idle,
+        inputs=inputs or {},
+    )  # type: ignore[arg-type]  # fmt: skip
 
 
 def entry(location: str, sha256: str = "a" * 64, size: int = 5, **findings: int) -> Examined:
@@ -31,11 +34,19 @@ def found(name: str, number: int, sha256: str = "a" * 64) -> Result:
     return Result(plugin=name, content=sha256, findings=tuple(StoredFinding(kind="seen", summary=f"thing {n:04}") for n in range(number)))
 
 
-def write(case: Case, name: str, exhibits: tuple[str, ...], plugins: Iterable[PluginInfo], *lines: Line) -> None:
+def write(
+    case: Case,
+    name: str,
+    exhibits: tuple[str, ...],
+    plugins: Iterable[PluginInfo],
+    *lines: Line,
+    segment_name: str = "unit-0-0-000000",
+    options: dict[str, Value] | None = None,
+) -> None:
     """A complete run of one segment, in the case's index."""
     folder = case.run_folder(name)
     (folder / "segments").mkdir(parents=True)
-    path = folder / "segments" / "unit-0-0-000000.jsonl.zst"
+    path = folder / "segments" / f"{segment_name}.jsonl.zst"
     with segment.Writer(path) as writer:
         for line in lines:
             writer.write(segment.encode(line))
@@ -48,6 +59,7 @@ def write(case: Case, name: str, exhibits: tuple[str, ...], plugins: Iterable[Pl
         started="2026-03-01T08:00:00Z",
         libraries={},
         plugins=tuple(plugins),
+        options=options or {},
     )
     index.start(case.index_path)
     index.add_run(case.index_path, info, [Path(path)])

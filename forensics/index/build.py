@@ -160,6 +160,7 @@ class _Builder:
         for path in segments:
             for raw in segment.raw_lines(path):
                 self._line(segment.decoded(raw, path), raw)
+            self._measurement(path)
         self._flush()
         self._index.execute("DROP TABLE results")
         self._index.executemany(
@@ -183,7 +184,7 @@ class _Builder:
     def _forget(self, run: str) -> None:
         parts = [part for (part,) in self._index.execute("SELECT part FROM parts WHERE run = ?", (run,))]
         for part in parts:
-            for table in ("entries", "records", "faults", "layers", "measured", "coverage", "times", "words"):
+            for table in ("entries", "records", "faults", "layers", "measured", "unmeasured", "coverage", "times", "words"):
                 self._index.execute(f"DELETE FROM {table} WHERE part = ?", (part,))  # noqa: S608 - names of ours
         self._index.execute("DELETE FROM parts WHERE run = ?", (run,))
         self._index.execute("DELETE FROM ids WHERE run = ?", (run,))
@@ -220,6 +221,16 @@ class _Builder:
         elif isinstance(line, Derived):
             for finding in line.findings:
                 self._derived(line.plugin, finding)
+
+    def _measurement(self, path: Path) -> None:
+        """Note why an exhibit has no digest, where `path` is the segment of a measurement that failed: its last fault says so."""
+        phase = path.name.partition("-")[0]
+        if phase not in ("before", "after"):
+            return
+        lines = list(segment.read(path))
+        faults = [line for line in lines if isinstance(line, Fault)]
+        if faults and not any(isinstance(line, Measured) for line in lines):
+            self._index.execute("INSERT INTO unmeasured VALUES (?, ?, ?)", (self._part(faults[-1].location), phase, faults[-1].message))
 
     def _entry(self, line: Examined, raw: bytes) -> None:
         entry = line.entry

@@ -9,6 +9,12 @@ import msgspec
 from forensics.model import Coverage, LayerInfo, PluginInfo, Remark, RunInfo
 
 _AT_WORK = "kind != 'invalid-plugin'"  # a plugin that did not load stands with the first exhibit of the run, and says nothing of it
+_SPACE = {"unallocated space": "unallocated", "slack": "slack"}  # as a selection names it, and the option of a run that asks for it
+_LOOKS_FOR = {
+    "rule-match": "rules are given with --rules",
+    "rule-match-named": "rules are given with --rules",
+    "known-hash": "known digests are given with --hash-set",
+}
 _layer = msgspec.json.Decoder(LayerInfo).decode
 
 
@@ -38,7 +44,7 @@ def rows(index: sqlite3.Connection, part: int, run: RunInfo, exhibit: str) -> It
         read = int(index.execute("SELECT COUNT(*) FROM entries WHERE part = ? AND outcome = 'read'", (part,)).fetchone()[0])
         for each in idle:
             added[each.name].numbers["not-run"] += read
-            added[each.name].reasons[each.idle or ""] += read
+            added[each.name].reasons[_why_idle(each)] += read
     otherwise: Remark | None = "not-examined" if _unopened(index, part) else None
     for name, row in sorted(added.items()):
         plugin = known.get(name)
@@ -52,8 +58,26 @@ def rows(index: sqlite3.Connection, part: int, run: RunInfo, exhibit: str) -> It
             not_run=row.numbers["not-run"],
             findings=row.findings,
             reasons=dict(sorted((reason, number) for reason, number in row.reasons.items() if number)),
-            remark=_analysis(plugin, row, failed) if plugin and plugin.kind == "analyser" else otherwise,
+            remark=_analysis(plugin, row, failed) if plugin and plugin.kind == "analyser" else otherwise or _not_asked(plugin, run),
         )
+
+
+def _why_idle(plugin: PluginInfo) -> str:
+    """Why a plugin was offered nothing: what it looks for was not asked for, or what it was given holds nothing to look for."""
+    asked = _LOOKS_FOR.get(plugin.name)
+    return (plugin.idle or "") if asked is None or plugin.inputs else f"not asked for: {asked}"
+
+
+def _not_asked(plugin: PluginInfo | None, run: RunInfo) -> Remark | None:
+    """Of a plugin that reads nothing but space that no file has: whether that was not asked for."""
+    wanted = set(plugin.selection.split(" and ")) if plugin else set()
+    if plugin is None or not wanted <= _SPACE.keys():
+        return None
+    if plugin.kind == "container":  # files come out of space by carving alone
+        return None if run.options.get("carve") else "not-asked-carve"
+    if any(run.options.get(_SPACE[each]) for each in wanted):
+        return None
+    return "not-asked-space" if len(wanted) > 1 else "not-asked-slack" if "slack" in wanted else "not-asked-unallocated"
 
 
 def _analysis(plugin: PluginInfo, row: _Row, failed: set[str]) -> Remark:

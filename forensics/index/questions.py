@@ -228,6 +228,11 @@ class Index:
             line.exhibit: line.image.sha256 == before[line.exhibit].sha256 for line in self._measured("after") if line.exhibit in before
         }
 
+    def unmeasured(self, phase: str) -> dict[str, str]:
+        """The exhibits that could not be measured `before` or `after` the examination, each with why."""
+        sql = f"SELECT part, why FROM unmeasured WHERE part IN ({self._parts}) AND phase = ? ORDER BY part"  # noqa: S608
+        return {self._exhibits[part]: why for part, why in self._sql.execute(sql, (phase,))}
+
     def _measured(self, phase: str) -> Iterator[Measured]:
         decode = msgspec.json.Decoder(Measured).decode
         sql = f"SELECT line FROM measured WHERE part IN ({self._parts}) AND phase = ? ORDER BY part, rowid"  # noqa: S608

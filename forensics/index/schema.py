@@ -1,6 +1,6 @@
 """The tables of the index. They are derived: another version makes them anew."""
 
-VERSION = 2
+VERSION = 3
 SHORTEST = 3  # characters that the trigram tokenizer needs; shorter queries use LIKE
 
 SCHEMA = """
@@ -11,6 +11,7 @@ CREATE TABLE records (id TEXT, part INTEGER, kind TEXT, level INTEGER, plugin TE
 CREATE TABLE faults (part INTEGER, location TEXT, plugin TEXT, kind TEXT, line BLOB);
 CREATE TABLE layers (part INTEGER, location TEXT, line BLOB);
 CREATE TABLE measured (part INTEGER, phase TEXT, line BLOB);
+CREATE TABLE unmeasured (part INTEGER, phase TEXT, why TEXT);
 CREATE TABLE coverage (part INTEGER, plugin TEXT, outcome TEXT, reason TEXT, number INTEGER, findings INTEGER);
 CREATE TABLE times (part INTEGER, at TEXT, naive INTEGER, what TEXT, location TEXT, summary TEXT);
 CREATE TABLE ids (run TEXT, id TEXT, location TEXT, what TEXT);

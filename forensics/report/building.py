@@ -88,6 +88,7 @@ class Index(Protocol):
     def runs(self) -> tuple[RunInfo, ...]: ...
     def images(self) -> Mapping[str, ImageDigest]: ...
     def checks(self) -> Mapping[str, bool]: ...
+    def unmeasured(self, phase: str) -> Mapping[str, str]: ...
     def run_digest(self, run: str) -> str: ...
 
 
@@ -115,7 +116,7 @@ def build(
     """
     missing = tuple(missing)
     runs = tuple(RunView(run, index.run_digest(run.run)) for run in index.runs())
-    exhibits = matter.exhibits(case.exhibits(), index.images(), index.checks())
+    exhibits = matter.exhibits(case.exhibits(), index.images(), index.checks(), index.unmeasured("before"), index.unmeasured("after"))
     counts = index.counts()
     layers = index.layers()
     not_opened = tuple(layer for layer in layers if not layer.examined)

@@ -88,11 +88,14 @@ class ExhibitView(Struct, frozen=True, kw_only=True):
     """An exhibit, its image as digested before the examination, and whether it was the same afterwards (`None`: not verified).
 
     `stated` tells whether the SHA-256 that came with the exhibit is the image's (`None`: none was stated, or there is no image digest).
+    `not_measured` and `not_verified` say why there is no digest of before or after, where it was tried (`None`: it was not).
     """
 
     exhibit: Exhibit
     image: ImageDigest | None
+    not_measured: str | None
     unchanged: bool | None
+    not_verified: str | None
     stated: bool | None
     segments: tuple[Segment, ...]
     segments_total: int

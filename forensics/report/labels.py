@@ -119,6 +119,8 @@ LABELS: dict[str, dict[str, str]] = {
         "it asks for allocated files only": N_("the plugin asks for allocated files only"),
         "known-good content": N_("known-good content"),
         "it ended the process that it ran in": N_("the plugin ended the process that it ran in"),
+        "not asked for: rules are given with --rules": N_("not asked for: rules are given with --rules"),
+        "not asked for: known digests are given with --hash-set": N_("not asked for: known digests are given with --hash-set"),
         "it was given nothing that it could look for": N_("the plugin was given nothing that it could look for"),
         "nothing says any more how large its content was, and where it lay": N_(
             "nothing says any more how large its content was, and where it lay"
@@ -140,6 +142,10 @@ LABELS: dict[str, dict[str, str]] = {
         "analysed": N_("the plugin reads findings instead of files, and ran over those of the run"),
         "analysis-failed": N_("the plugin reads findings instead of files, and failed; see “Faults”"),
         "analysis-not-run": N_("the plugin was given nothing that it could look for"),
+        "not-asked-unallocated": N_("not asked for: unallocated space is examined with --unallocated or --carve"),
+        "not-asked-slack": N_("not asked for: slack is examined with --slack"),
+        "not-asked-space": N_("not asked for: unallocated space is examined with --unallocated or --carve, slack with --slack"),
+        "not-asked-carve": N_("not asked for: files are carved out of unallocated space with --carve"),
     },
     "field": {
         "case_id": N_("Case number"),

@@ -36,8 +36,14 @@ class CustodyLine(Protocol):
     def body(self) -> Any: ...
 
 
-def exhibits(received: Iterable[Exhibit], images: Mapping[str, ImageDigest], checks: Mapping[str, bool]) -> tuple[ExhibitView, ...]:
-    """The exhibits by number, each with its image and whether that was the same after the examination."""
+def exhibits(
+    received: Iterable[Exhibit],
+    images: Mapping[str, ImageDigest],
+    checks: Mapping[str, bool],
+    not_measured: Mapping[str, str],
+    not_verified: Mapping[str, str],
+) -> tuple[ExhibitView, ...]:
+    """The exhibits by number, each with its image and whether that was the same after the examination, or why that is not known."""
     views = []
     for exhibit in sorted(received, key=lambda item: item.exhibit_id):
         image = images.get(exhibit.exhibit_id)
@@ -48,7 +54,9 @@ def exhibits(received: Iterable[Exhibit], images: Mapping[str, ImageDigest], che
             ExhibitView(
                 exhibit=msgspec.structs.replace(exhibit, image=PurePath(exhibit.image).name),  # no paths of this machine
                 image=msgspec.structs.replace(image, segments=(), damage=()) if image else None,
+                not_measured=_why(not_measured.get(exhibit.exhibit_id)),
                 unchanged=checks.get(exhibit.exhibit_id),
+                not_verified=_why(not_verified.get(exhibit.exhibit_id)),
                 stated=stated.strip().lower() == image.sha256 if image and stated else None,
                 segments=segments[:LINES],
                 segments_total=len(segments),
@@ -58,6 +66,10 @@ def exhibits(received: Iterable[Exhibit], images: Mapping[str, ImageDigest], che
             )
         )
     return tuple(views)
+
+
+def _why(message: str | None) -> str | None:
+    return None if message is None else clip(message).text
 
 
 def custody(lines: Iterable[CustodyLine], head: tuple[int, str]) -> Custody:
