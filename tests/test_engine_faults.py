@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from forensics import case as cases
-from forensics import index, segment
+from forensics import custody, index, segment
 from forensics.engine import crew, landlock, plan, run
 from forensics.engine.options import Options
 from forensics.engine.outcome import Outcome
@@ -302,6 +302,8 @@ def test_an_exhibit_that_cannot_be_measured_was_examined_all_the_same(tmp_path: 
     found = found_in(tmp_path / "case", examine(tmp_path / "case", [good, other], tmp_path / "plugins", children=2))
     assert found.outcome.examined_nothing == ()
     assert found.outcome.not_measured == ("exhibit 2: before the examination: measure: killed by SIGSEGV",)
+    with index.open_index(tmp_path / "case" / "index.db") as held:
+        assert held.unmeasured("before") == held.unmeasured("after") == {"2": "measure: killed by SIGSEGV"}
     assert {record.finding.data["value"] for record in found.records} == {"good@example.org", "other@example.org"}
 
 
@@ -355,6 +357,28 @@ def test_a_walk_that_fails_is_a_fault_and_what_came_before_it_is_examined(tmp_pa
     }
     assert found.outcome.faults == 3
     assert not found.outcome.limited
+    assert found.outcome.not_walked == ("exhibit 1: could not be walked to its end: block 7 holds no directory",)
+    assert found.outcome.examined_nothing == ()
+
+
+def test_an_exhibit_of_which_nothing_could_be_listed_was_not_examined_and_the_custody_log_says_so(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        folder.mkdir()
+        (folder / "a.txt").write_text(f"{folder.name}@example.org")
+    replaced = (
+        "import forensics.engine.plan as plan\nfrom forensics.errors import Corrupt\nunits = plan.units\n"
+        "def refused(exhibit, *rest):\n    if exhibit == '2':\n        raise Corrupt('no tree of folders')\n"
+        "    yield from units(exhibit, *rest)\nplan.units = refused\n"
+    )
+    write_plugin(tmp_path / "plugins", "harmless", "return", tmp_path, before=replaced)
+    found = found_in(tmp_path / "case", examine(tmp_path / "case", [good, bad], tmp_path / "plugins", children=2))
+    why = "a file system could not be walked to its end: no tree of folders"
+    assert [(fault.location, fault.kind, fault.message) for fault in found.faults] == [("2:", "corrupt", why)]
+    assert (found.outcome.examined_nothing, found.outcome.not_walked) == ((f"exhibit 2: {why}",), ())
+    last = list(custody.read(tmp_path / "case"))[-1]
+    assert last.body and (last.body["phase"], last.body["not_examined"]) == ("completed", {"2": why})
+    assert [record.finding.data["value"] for record in found.records] == ["good@example.org"]
 
 
 def test_a_walk_that_never_ends_is_ended_by_a_limit(tmp_path: Path) -> None:

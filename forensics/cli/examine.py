@@ -107,6 +107,8 @@ def _examine(
         click.echo(f"  exhibit {escape(exhibit)}: {'unchanged, same digest before and after' if same else 'CHANGED while it was examined'}")
     for why in outcome.examined_nothing:
         click.echo(f"  not examined: {escape(why)}", err=True)
+    for why in outcome.not_walked:
+        click.echo(f"  not all of it was examined: {escape(why)}", err=True)
     for why in outcome.not_measured:
         click.echo(f"  no digest was taken, so nothing shows that it is unchanged: {escape(why)}", err=True)
     return outcome

@@ -192,7 +192,7 @@ class _Service:
                     self._sign(exhibit)
                 yield item
         except EvidenceError as error:
-            message = f"could not be walked to its end: {error}"
+            message = f"{plan.CUT}: {error}"
             yield Fault(location=system.info.location, kind=kind_of(error), message=message, limit=isinstance(error, TimedOut))
 
     def _still_there(self, exhibit: str, task: Task) -> None:
@@ -282,7 +282,7 @@ def _size(path: Path) -> int:
 
 def _known_good(tools: tuple[Tool, ...]) -> Callable[[Digests], bool] | None:
     """Whether content is in a known-good set by SHA-256, and in no known-bad set by any digest; `None` where no good set was given."""
-    sets = next((tool.prepared.value for tool in tools if tool.plugin.name == "known-hash" and tool.prepared), ())
+    sets = next((tool.prepared.value for tool in tools if tool.plugin.name == "known-hash" and tool.prepared), None) or ()
     good = [known for listing, known in sets if listing == "known-good"]
     bad = [known for listing, known in sets if listing == "known-bad"]
     if not good:

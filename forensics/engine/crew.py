@@ -141,7 +141,7 @@ class Job:
         """
         self.failure = message
         if self._lines:
-            said = f"a file system could not be walked to its end: {message}" if self.task.what == "plan" else message
+            said = f"a file system {plan.CUT}: {message}" if self.task.what == "plan" else message
             fault = Fault(location=self.place, kind=_KINDS.get(kind, "error"), message=said, plugin=self.plugin, limit=kind == "TimedOut")
             self._lines.write(segment.encode(fault))
 

@@ -16,7 +16,11 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of a run. `examined_nothing` and `not_measured`: exhibits that did not open, and that have no digest; each with why."""
+    """What came of a run.
+
+    `examined_nothing`, `not_walked` and `not_measured`: exhibits of which nothing could be opened or listed, of which a file system could
+    not be listed to its end, and that have no digest; each with why.
+    """
 
     run: str
     digest: str
@@ -26,5 +30,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     unchanged: dict[str, bool]
     limited: bool
     examined_nothing: tuple[str, ...] = ()
+    not_walked: tuple[str, ...] = ()
     not_measured: tuple[str, ...] = ()
     built_on: dict[str, str] = {}

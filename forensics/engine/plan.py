@@ -15,6 +15,7 @@ from forensics.model import Entry, Fault
 WINDOW = 1 << 16  # entries sorted together
 UNIT_ENTRIES = 1024
 UNIT_BYTES = 64 << 20
+CUT = "could not be walked to its end"  # says the fault of a file system of which not all is planned
 
 
 class Unit(Struct, frozen=True):

@@ -112,6 +112,12 @@ def _why(path: Path) -> str:
     return [line.message for line in segment.read(path) if isinstance(line, Fault)][-1]
 
 
+def _cut_short(walked: Path, exhibit: str) -> str | None:
+    """Why a file system was not listed to its end, out of the faults of its walk: one of the exhibit as a whole, or its own last one."""
+    faults = (line for line in segment.read(walked) if isinstance(line, Fault))
+    return next((fault.message for fault in faults if fault.location == exhibit or fault.message.startswith(plan.CUT)), None)
+
+
 class _Run:
     """A run in progress: its folder, its crew, how far it is."""
 
@@ -140,6 +146,7 @@ class _Run:
         self._entries = self._entries_total = self._bytes = self._bytes_total = self._faults = 0
         self._shown = 0.0
         self._failed: dict[str, str] = {}  # why an exhibit did not open
+        self._unwalked: dict[str, str] = {}  # why not all of it is planned, though it opened
         self._unmeasured: dict[str, str] = {}  # why it has no digest, though it opened
         self._sizes: dict[str, tuple[int, ...]] = {}
 
@@ -304,6 +311,14 @@ class _Run:
                     task = Task("plan", exhibit, file_system=system, sizes=self._sizes)
                     jobs.append(Job(task, self._path(f"walk-{number}-{system}"), units, place=f"{escape(exhibit, separators=True)}:"))
         self._crew.work(jobs, self._moved)
+        for number, exhibit in enumerate(self._info.exhibits):
+            for system in range(systems[exhibit].file_systems):
+                if why := _cut_short(self._path(f"walk-{number}-{system}"), f"{escape(exhibit, separators=True)}:"):
+                    self._unwalked.setdefault(exhibit, why)
+
+    def _planned(self, number: int) -> bool:
+        """Whether the plan has anything of the exhibit of this number."""
+        return any(True for path in self._plans.glob(f"{number}-*.jsonl.zst") for _ in segment.raw_lines(path))
 
     def _units(self) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every unit of the plan, in order."""
@@ -375,6 +390,9 @@ class _Run:
         with index.open_index(case.index_path, info.run) as found:
             digest, limited, unchanged = found.run_digest(info.run), found.limited(info.run), found.checks()
             entries, faults = found.entry_count(), found.fault_count()
+        for number, exhibit in enumerate(info.exhibits):
+            if exhibit in self._unwalked and not self._planned(number):
+                self._failed.setdefault(exhibit, self._unwalked.pop(exhibit))
         segments, plans = (
             {path.name: segment.digest(path) for path in sorted(folder.glob("*.jsonl.zst"))} for folder in (self._segments, self._plans)
         )
@@ -388,6 +406,7 @@ class _Run:
                 "run_digest": digest,
                 "limited": limited,
                 "faults": faults,
+                **{name: why for name, why in (("not_examined", self._failed), ("not_walked", self._unwalked)) if why},
                 "segments": segments,
                 "plans": plans,
                 **({"kept": {exhibit: self._said_of(run) for exhibit, run in self._held.items()}} if self._held else {}),
@@ -397,8 +416,9 @@ class _Run:
             at=self._clock(),
         )
         segment.write_whole(self._folder / "complete", f"{digest}\n".encode("ascii"))
-        nothing, unmeasured = (
-            tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(each.items())) for each in (self._failed, self._unmeasured)
+        nothing, unwalked, unmeasured = (
+            tuple(f"exhibit {exhibit}: {why}" for exhibit, why in sorted(each.items()))
+            for each in (self._failed, self._unwalked, self._unmeasured)
         )
         return Outcome(
             run=info.run,
@@ -409,6 +429,7 @@ class _Run:
             unchanged=unchanged,
             limited=limited,
             examined_nothing=nothing,
+            not_walked=unwalked,
             not_measured=unmeasured,
             built_on={exhibit: run.run for exhibit, run in self._held.items()},
         )
