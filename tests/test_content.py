@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.engine import content
+from forensics.engine import content, measure
 from forensics.engine.keep import Keeper
 from forensics.engine.plan import Unit
 from forensics.engine.setup import READING, Status
@@ -19,7 +20,7 @@ from forensics.engine.workshop import Tools
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
-from forensics.model import Entry, Fault, LayerInfo, Scope
+from forensics.model import Entry, Fault, ImageDigest, LayerInfo, Scope
 
 
 def spooled(folder: Path, tmp_path: Path) -> tuple[str, content.Content]:
@@ -120,6 +121,42 @@ def test_a_file_of_holes_is_a_fault_of_its_own_in_the_run(tmp_path: Path) -> Non
     assert (fault["kind"], fault["location"], "64 times" in fault["message"]) == ("limit", "1:ext4:/huge;meta=12", True)
     assert (entry["outcome"], entry["reason"]) == ("failed", "could not be read: limit")
     status.close()
+
+
+def hollow_file(folder: Path, size: int, data: bytes = b"", at: int = 0) -> Path:
+    folder.mkdir(exist_ok=True)
+    with open(folder / "hollow", "wb") as file:
+        file.truncate(size)
+        file.seek(at)
+        file.write(data)
+    return folder
+
+
+def measured(folder: Path) -> tuple[ImageDigest, list[int]]:
+    told: list[int] = []
+    return measure.exhibit(open_exhibit("1", folder), "1", "before", told.append).image, told
+
+
+def test_the_holes_of_a_file_in_a_folder_are_zeros_to_its_digest(tmp_path: Path) -> None:
+    size, at = 40 << 20, 30 << 20
+    image, told = measured(hollow_file(tmp_path / "exhibit", size, b"data", at))
+    content = hashlib.sha256(bytes(at) + b"data" + bytes(size - at - 4)).hexdigest()
+    assert image.sha256 == hashlib.sha256(f"{content}  /hollow\n".encode()).hexdigest()
+    assert (image.size, sum(told), image.damage) == (size, size, ())
+
+
+def test_a_file_in_a_folder_that_is_nearly_all_holes_is_left_as_one_in_an_image_is(tmp_path: Path) -> None:
+    folder = hollow_file(tmp_path / "exhibit", 10 << 40, b"data")
+    (folder / "small").write_bytes(b"small")
+    image, told = measured(folder)
+    small = hashlib.sha256(b"small").hexdigest()
+    assert image.sha256 == hashlib.sha256(f"{'not read':64}  /hollow\n{small}  /small\n".encode()).hexdigest()
+    assert (image.size, told) == (5, [5])
+    (damage,) = image.damage
+    assert re.match(r"1:folder:/hollow: has 10995116277760 bytes, more than 64 times those that lie on the disk \(\d+\): ", damage.message)
+    stream = open_exhibit("1", folder).file_systems[0].open(Location.parse("1:folder:/hollow"))
+    with pytest.raises(LimitExceeded, match="nearly all are holes; not read"):
+        content.read(stream, stream.size, (), tmp_path, keep=True)
 
 
 def test_a_file_that_the_spool_cannot_take_is_beyond_a_bound_and_its_disk_is_not_full(tmp_path: Path) -> None:

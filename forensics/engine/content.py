@@ -134,10 +134,7 @@ def read(
     spooled (nobody will read it). `medium` are the bytes of the medium that holds it (0: unknown). Raises Corrupt where the stream ends
     early, LimitExceeded where it is larger than is read, OSError where the spool is full.
     """
-    if size > LARGEST:
-        raise LimitExceeded(f"has {size} bytes, more than the {LARGEST} that are read of one file")
-    if medium and size > max(SPARSE * medium, SPARSE_FLOOR):
-        raise LimitExceeded(f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read")
+    bound(stream, size, medium)
     if size <= IN_MEMORY:
         data = _zeroed(_exactly(stream, 0, size), 0, holes)
         digests = StreamDigests()
@@ -158,6 +155,22 @@ def read(
             else:
                 out.write(chunk)
     return digests.digests(), head, Content(folder, None, spooled)
+
+
+def bound(stream: Stream, size: int, medium: int) -> None:
+    """Raise LimitExceeded for a file of `size` bytes that is larger than is read, or that is nearly all holes on a `medium` of so many.
+
+    A file that lies in a folder has the bytes that are allocated to it for its medium: how large the disk under it is says nothing.
+    """
+    if size > LARGEST:
+        raise LimitExceeded(f"has {size} bytes, more than the {LARGEST} that are read of one file")
+    allocated = getattr(stream, "allocated", None)
+    if allocated is not None and size > max(SPARSE * allocated, SPARSE_FLOOR):
+        raise LimitExceeded(
+            f"has {size} bytes, more than {SPARSE} times those that lie on the disk ({allocated}): nearly all are holes; not read"
+        )
+    if medium and size > max(SPARSE * medium, SPARSE_FLOOR):
+        raise LimitExceeded(f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read")
 
 
 @contextlib.contextmanager

@@ -3,14 +3,16 @@
 import hashlib
 from collections.abc import Callable, Iterator
 
+from forensics.engine.content import bound
 from forensics.engine.ordered import ordered
-from forensics.errors import EvidenceError
+from forensics.errors import Corrupt, EvidenceError, LimitExceeded
 from forensics.evidence.image import measure as measure_image
-from forensics.evidence.layers import Opened
+from forensics.evidence.layers import Opened, Stream
 from forensics.location import Location
 from forensics.model import Fault, ImageDamage, ImageDigest, Measured
 
 _STEP = 16 << 20
+_ZEROS = bytes(_STEP)
 DAMAGE = 1000  # places that are faults of their own
 
 
@@ -25,7 +27,8 @@ def faults(measured: Measured) -> Iterator[Fault]:
     image = measured.image
     for damage in image.damage[:DAMAGE]:
         place = Location(measured.exhibit, offset=damage.offset)
-        yield Fault(location=str(place), kind="damaged", message=f"{damage.size} bytes of the medium: {damage.message}")
+        what = f"{damage.size} bytes of the medium: {damage.message}" if damage.size else damage.message  # a file of a folder says which
+        yield Fault(location=str(place), kind="damaged", message=what)
     if len(image.damage) > DAMAGE:
         more = f"{len(image.damage) - DAMAGE} more places are damaged; the report's list of damage has them all"
         yield Fault(location=str(Location(measured.exhibit)), kind="damaged", message=more)
@@ -36,7 +39,7 @@ def faults(measured: Measured) -> Iterator[Fault]:
 
 
 def _folder(opened: Opened, progress: Callable[[int], None]) -> ImageDigest:
-    """A folder's digest: SHA-256 over ``SHA256  PATH`` lines in order of path; what cannot be read stands in it as such."""
+    """A folder's digest: SHA-256 over ``SHA256  PATH`` lines in order of path; what is not read stands in it as such."""
     total = 0
     damage: list[ImageDamage] = []
 
@@ -47,21 +50,39 @@ def _folder(opened: Opened, progress: Callable[[int], None]) -> ImageDigest:
                 if isinstance(entry, Fault) or entry.kind != "file":
                     continue
                 location = Location.parse(entry.location)
-                digest = hashlib.sha256()
                 try:
                     stream = file_system.open(location)
-                    for offset in range(0, stream.size, _STEP):
-                        piece = stream.read(offset, _STEP)
-                        digest.update(piece)
-                        progress(len(piece))
+                    bound(stream, stream.size, 0)
+                    digest = _content(stream, progress)
+                except LimitExceeded as error:
+                    damage.append(ImageDamage(0, 0, f"{location}: {error}; what it holds is not in the digest of the exhibit"))
+                    yield f"{'not read':64}  {location.inner}\n".encode()
+                    continue
                 except EvidenceError as error:
                     damage.append(ImageDamage(0, 0, str(error)))
                     yield f"{'unreadable':64}  {location.inner}\n".encode()
                     continue
                 total += stream.size
-                yield f"{digest.hexdigest()}  {location.inner}\n".encode()
+                yield f"{digest}  {location.inner}\n".encode()
 
     listing = hashlib.sha256()
     for line in ordered(lines(), lambda line: line[66:]):
         listing.update(line)
     return ImageDigest(format=opened.layers[0].kind, size=total, sha256=listing.hexdigest(), damage=tuple(damage))
+
+
+def _content(stream: Stream, progress: Callable[[int], None]) -> str:
+    """SHA-256 of a file's content. Holes are zeros to it, which are digested and not read."""
+    digest = hashlib.sha256()
+    hole = getattr(stream, "hole", lambda offset: 0)
+    offset = until = 0
+    while offset < stream.size:
+        if offset >= until:
+            until = offset + hole(offset)
+        piece = _ZEROS[: until - offset] if offset < until else stream.read(offset, _STEP)
+        if not piece:
+            raise Corrupt(f"content ends at byte {offset}, {stream.size} were expected")
+        digest.update(piece)
+        progress(len(piece))
+        offset += len(piece)
+    return digest.hexdigest()

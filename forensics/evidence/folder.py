@@ -1,5 +1,6 @@
 """A folder, or a single file, as an exhibit: read-only, links never followed, special files never opened."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -160,7 +161,10 @@ class FileSystemOfOne:
 
 
 class FolderStream:
-    """A regular file's content. Takes over `descriptor`. Raises Corrupt where it is no regular file."""
+    """A regular file's content. Takes over `descriptor`. Raises Corrupt where it is no regular file.
+
+    `allocated` are the bytes of it that lie on the disk: fewer than its size where it has holes.
+    """
 
     def __init__(self, descriptor: int, place: str) -> None:
         self._descriptor, self._place = descriptor, place
@@ -169,6 +173,14 @@ class FolderStream:
             raise Corrupt(f"{place}: is no regular file any more")
         self._before = _state(status)
         self.size = status.st_size
+        self.allocated = status.st_blocks * 512  # stat(2): in units of 512 bytes, whatever the disk's are
+
+    def hole(self, offset: int) -> int:
+        """Bytes from `offset` on that are a hole, and read as zeros; 0 where data stands there, or the file system does not say."""
+        try:
+            return min(os.lseek(self._descriptor, offset, os.SEEK_DATA), self.size) - offset
+        except OSError as error:
+            return max(0, self.size - offset) if error.errno == errno.ENXIO else 0  # nothing but a hole follows
 
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes from `offset`, short only at the end. Raises Corrupt where the storage fails or the file became shorter."""
