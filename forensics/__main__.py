@@ -5,9 +5,6 @@ loads that while the command line itself is being loaded.
 """
 
 import sys
-from multiprocessing import forkserver, get_context
-
-from forensics.engine import PRELOADED
 
 READ_EVIDENCE = frozenset({"process", "examine", "validate", "plugins"})
 
@@ -15,6 +12,10 @@ READ_EVIDENCE = frozenset({"process", "examine", "validate", "plugins"})
 def main() -> None:
     """Run the command line."""
     if READ_EVIDENCE & set(sys.argv[1:2]):
+        from multiprocessing import forkserver, get_context  # here, because no other command waits for it
+
+        from forensics.engine import PRELOADED
+
         get_context("forkserver").set_forkserver_preload(PRELOADED)
         forkserver.ensure_running()
     from forensics.cli import main as command_line

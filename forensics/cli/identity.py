@@ -12,8 +12,8 @@ from forensics.errors import SigningError
 from forensics.signing import authority as issuing
 from forensics.signing import card, certificates, private
 from forensics.signing import identity as own
+from forensics.signing.facts import Token, read_facts
 from forensics.signing.stamping import StampingAuthority
-from forensics.signing.token import Token
 
 _IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -67,10 +67,10 @@ def new(
 @json_option
 def show(identity_folder: Path, as_json: bool) -> None:
     """Who the identity is, and its fingerprint; no passphrase is needed."""
-    facts = own.read_facts(identity_folder)
+    facts = read_facts(identity_folder)
     has = (identity_folder / "certificate.pem").exists()
-    certificate = certificates.load(own.certificate_of(identity_folder)) if has else None
-    digest = certificates.fingerprint(own.certificate_of(identity_folder)) if has else None
+    certificate = certificates.load(certificates.of_identity(identity_folder)) if has else None
+    digest = certificates.fingerprint(certificates.of_identity(identity_folder)) if has else None
     shown = {
         "name": facts.name, "country": facts.country, "organisation": facts.organisation, "recipient": facts.recipient,
         "token": facts.token, "stamping": facts.stamping, "fingerprint": digest,
@@ -91,7 +91,7 @@ def show(identity_folder: Path, as_json: bool) -> None:
 @passphrase_option
 def install(files: tuple[Path, ...], identity_folder: Path, passphrase_file: Path | None) -> None:
     """Put in the certificate that the authority gave back, and its chain (PEM or DER FILES, in any order)."""
-    facts = own.read_facts(identity_folder)
+    facts = read_facts(identity_folder)
     given = tuple(der for path in files for der in certificates.from_file(_bytes(path), str(path)))
     digest = own.install(identity_folder, passphrase(passphrase_file, str(identity_folder), pin=facts.token is not None), given)
     click.echo(f"certificate installed; its fingerprint: {certificates.spoken(digest)}")
@@ -133,7 +133,7 @@ def stamping(identity_folder: Path, url: str | None, command: str | None, nothin
         authority = None if nothing else StampingAuthority(tuple(shlex.split(command)) if command else (), url or "")
     except ValueError as error:
         raise SigningError(str(error)) from error
-    own.write_facts(identity_folder, msgspec.structs.replace(own.read_facts(identity_folder), stamping=authority))
+    own.write_facts(identity_folder, msgspec.structs.replace(read_facts(identity_folder), stamping=authority))
     click.echo("no time stamps" if authority is None else f"time stamps by {url or command}")
 
 

@@ -10,7 +10,8 @@ import click
 from forensics.errors import SigningError
 
 if TYPE_CHECKING:
-    from forensics.signing.identity import Identity, Reader
+    from forensics.signing.identity import Identity
+    from forensics.signing.reader import Reader
     from forensics.signing.trust import Trust
 
 _HOME = Path("~/.config/forensics")
@@ -60,25 +61,26 @@ def passphrase(passphrase_file: Path | None, what: str, *, new: bool = False, pi
 def opened(folder: Path, passphrase_file: Path | None) -> "Identity":
     """The identity, opened; the passphrase is asked for where no file is named. Raises SigningError."""
     from forensics.signing import identity
+    from forensics.signing.facts import read_facts
 
-    facts = identity.read_facts(folder)
+    facts = read_facts(folder)
     return identity.open_identity(folder, passphrase(passphrase_file, str(folder), pin=facts.token is not None))
 
 
 def opened_reader(folder: Path, passphrase_file: Path | None) -> "Reader":
     """What opens the identity's packages, and cannot sign; its key is being derived when this returns. Raises SigningError."""
-    from forensics.signing import identity
+    from forensics.signing import reader
 
-    return identity.open_reader(folder, passphrase(passphrase_file, str(folder)))
+    return reader.open_reader(folder, passphrase(passphrase_file, str(folder)))
 
 
 def opened_trust(folder: Path, identity_folder: Path) -> "Trust":
     """The trust list, which must be signed by the identity's certificate, where there is an identity. Raises SigningError."""
-    from forensics.signing import certificates, identity, trust
+    from forensics.signing import certificates, trust
 
     if not (folder / "current.json").exists():
         raise SigningError(f"{folder}: no trust list yet; pin a partner's root with `forensics trust add`")
-    signer = identity.certificate_of(identity_folder) if (identity_folder / "certificate.pem").exists() else None
+    signer = certificates.of_identity(identity_folder) if (identity_folder / "certificate.pem").exists() else None
     return trust.open_trust(folder, signer=None if signer is None else certificates.fingerprint(signer))
 
 

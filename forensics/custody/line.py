@@ -117,14 +117,6 @@ def with_body(line: CustodyLine, body: Body | None) -> CustodyLine:
     return msgspec.structs.replace(line, object=body.object, by=body.by, body=body.body) if body else line
 
 
-def is_canonical(raw: bytes) -> bool:
-    """Whether these bytes are the one canonical JSON text (RFC 8785) of what they say."""
-    try:
-        return raw == canonical(msgspec.json.decode(raw))
-    except (ValueError, RecursionError):  # what no canonical JSON can hold
-        return False
-
-
 def seconds_back(before: str, after: str) -> float:
     """Seconds from `after` back to `before`, both ISO 8601 in UTC; negative where time went on. Raises ValueError."""
     first, second = datetime.fromisoformat(before), datetime.fromisoformat(after)

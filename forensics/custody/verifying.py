@@ -5,9 +5,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from forensics.custody.canonical_text import is_canonical
 from forensics.custody.checkpoints import CHECKPOINTS, LARGEST, judged
 from forensics.custody.events import EVENTS
-from forensics.custody.line import LINE_LIMIT, LOG, ORIGIN, CustodyLine, is_canonical, seconds_back, try_decode, with_body
+from forensics.custody.line import LINE_LIMIT, LOG, ORIGIN, CustodyLine, seconds_back, try_decode, with_body
 from forensics.custody.reading import raw_lines, read_body
 from forensics.custody.transfers import Ledger
 from forensics.digest import sha256

@@ -6,13 +6,15 @@ The order of the checks, and all that needs no library, is in `standalone.pipeli
 import hashlib
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from forensics import custody, signing
+from forensics.custody.canonical_text import plain
 from forensics.errors import PackageInvalid, SignatureInvalid
 from forensics.exchange import sealed
-from forensics.exchange.standalone import files
+from forensics.exchange.standalone import canonical, files
 from forensics.exchange.standalone.pipeline import How, Signed, Signer
 from forensics.exchange.standalone.refusal import Refused
 from forensics.signing import Revocation, Trust, certificates
@@ -24,7 +26,7 @@ def how(trust: Trust, *, at: datetime, recipient: str | None = None, revocation:
     def signed(folder: Path, name: str) -> Signed:
         return _signed(folder, name, trust, at, revocation)
 
-    return How(signed, at, (recipient,) if recipient else (), _record, _log)
+    return How(signed, at, (recipient,) if recipient else (), _record, _log, _loads)
 
 
 def _signed(folder: Path, name: str, trust: Trust, at: datetime, revocation: Revocation) -> Signed:
@@ -71,6 +73,12 @@ def _record(name: str, data: bytes) -> None:
             record.bytes()
     except PackageInvalid as error:
         raise Refused("record-form", str(error)) from error
+
+
+def _loads(data: bytes, reason: str, name: str) -> Any:
+    """As `canonical.loads`, which is asked where a text is not plain."""
+    value = plain(data)
+    return canonical.loads(data, reason, name) if value is None else value
 
 
 def _log(data: Path) -> None:

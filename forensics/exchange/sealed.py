@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
+from forensics.custody.canonical_text import is_canonical
 from forensics.digest import canonical
 from forensics.errors import PackageInvalid
 from forensics.model import AttachmentRef, CaseInfo, ContentState, Exhibit, Level, Locator, State, Value
@@ -159,14 +160,13 @@ def decode(data: bytes, name: str) -> SealedRecord:
         raise PackageInvalid(f"record {name}: {len(data)} bytes are more than {LARGEST}")
     try:
         record = _decoder.decode(data)
-        same = canonical(msgspec.json.decode(data)) == data
     except (ValueError, RecursionError) as error:
         raise PackageInvalid(f"record {name}: not a sealed record: {error}") from error
     if record.format != FORMAT:
         raise PackageInvalid(f"record {name}: its format is {record.format[:40]!r}, not {FORMAT}")
     if not NAME.fullmatch(record.salt):
         raise PackageInvalid(f"record {name}: it is not salted with 128 bits")
-    if not same:
+    if not is_canonical(data):
         raise PackageInvalid(f"record {name}: not in canonical form (RFC 8785)")
     return record
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forensics.signing.age import decrypt, encrypt
-    from forensics.signing.identity import Identity, Reader, open_identity, open_reader
+    from forensics.signing.identity import Identity, open_identity
+    from forensics.signing.reader import Reader, open_reader
     from forensics.signing.reasons import Reason
     from forensics.signing.revocation import Revocation
     from forensics.signing.signature import Signer, countersign, sign, verify
@@ -23,7 +24,8 @@ __all__ = [
 
 _LATER = {
     "age": ("decrypt", "encrypt"),
-    "identity": ("Identity", "Reader", "open_identity", "open_reader"),
+    "identity": ("Identity", "open_identity"),
+    "reader": ("Reader", "open_reader"),
     "reasons": ("Reason",),
     "revocation": ("Revocation",),
     "signature": ("Signer", "countersign", "sign", "verify"),

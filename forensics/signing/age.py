@@ -6,7 +6,8 @@ from typing import BinaryIO
 import pyrage
 
 from forensics.errors import SigningError
-from forensics.signing.identity import Identity, Reader
+from forensics.signing.identity import Identity
+from forensics.signing.reader import Reader
 
 
 def encrypt(source: BinaryIO, target: BinaryIO, recipients: Iterable[str]) -> None:

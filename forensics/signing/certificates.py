@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from forensics.errors import SigningError
+from forensics.signing import private
 from forensics.signing.schemes import PublicKey
 
 LARGEST = 64 * 1024  # bytes of one certificate; real ones have one or two thousand
@@ -40,6 +42,21 @@ def from_file(data: bytes, name: str) -> tuple[bytes, ...]:
     if len(found) > MANY:
         raise SigningError(f"{name}: {len(found)} certificates are more than {MANY}")
     return tuple(each.public_bytes(Encoding.DER) for each in found)
+
+
+def held(path: Path) -> tuple[bytes, ...]:
+    """The certificates in a private file, none where it is not there. Raises SigningError."""
+    return from_file(private.read(path), str(path)) if path.exists() else ()
+
+
+def of_identity(folder: Path) -> bytes:
+    """The certificate (DER) of the identity in `folder`, for which no passphrase is needed. Raises SigningError."""
+    found = held(folder / "certificate.pem")
+    if not found:
+        raise SigningError(
+            f"{folder}: no certificate yet; have request.pem signed by your authority, then `forensics identity install CERTIFICATE CHAIN`"
+        )
+    return found[0]
 
 
 def pem(ders: Iterable[bytes]) -> bytes:

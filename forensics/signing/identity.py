@@ -12,10 +12,8 @@ With a token, the passphrase has two lines: the passphrase of the age key, then 
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pyrage
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -28,24 +26,13 @@ from forensics.digest import canonical
 from forensics.errors import SigningError
 from forensics.signing import certificates, keys, private
 from forensics.signing import passphrase as age_file
+from forensics.signing.facts import FORMAT, Facts, Token, read_facts
 from forensics.signing.keys import FileKey, Key
+from forensics.signing.reader import age_secret, given, utf8
 from forensics.signing.stamping import StampingAuthority
-from forensics.signing.token import Token, TokenKey, request_by_token
+from forensics.signing.token import TokenKey, request_by_token
 
-FORMAT = "forensics-identity/1"
 _SHORTEST = 8  # characters of a new passphrase
-
-
-class Facts(Struct, frozen=True, forbid_unknown_fields=True):
-    """`identity.json`: nothing in it is secret, all of it is the owner's to edit."""
-
-    format: str
-    name: str
-    country: str
-    organisation: str
-    recipient: str
-    token: Token | None = None
-    stamping: StampingAuthority | None = None
 
 
 class Identity(Struct, frozen=True):
@@ -65,17 +52,6 @@ class Identity(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Identity({self.name!r}, {self.fingerprint})"
-
-
-class Reader(Struct, frozen=True):
-    """What opens packages and signs nothing: name, age recipient, and the age identity ("AGE-SECRET-KEY-1..."; raises SigningError)."""
-
-    name: str
-    recipient: str
-    age_secret: Callable[[], str]
-
-    def __repr__(self) -> str:
-        return f"Reader({self.name!r}, {self.recipient})"
 
 
 def new(
@@ -101,7 +77,7 @@ def new(
     private.folder(folder)
     if isinstance(key, FileKey):
         private.write(folder / "identity.p12", key.pkcs12(name, secret, None, []))
-    private.write(folder / "identity.age", age_file.encrypt(str(age).encode(), _utf8(secret)))
+    private.write(folder / "identity.age", age_file.encrypt(str(age).encode(), utf8(secret)))
     private.write(folder / "request.pem", request)
     private.write(folder / "identity.json", canonical(facts))
     return facts
@@ -128,7 +104,7 @@ def install(folder: Path, passphrase: bytes, given: tuple[bytes, ...]) -> str:
     if isinstance(key, FileKey):
         private.write(folder / "identity.p12", key.pkcs12(facts.name, secret, leaf, chain))
     if not age_file.is_current(held := private.read(path := folder / "identity.age")):
-        private.write(path, age_file.encrypt(_age_secret(path, held, secret).encode(), _utf8(secret)))
+        private.write(path, age_file.encrypt(age_secret(path, held, secret).encode(), utf8(secret)))
     _put(folder / "chain.pem", [each.public_bytes(Encoding.DER) for each in chain])
     _put(folder / "root.pem", [root.public_bytes(Encoding.DER)] if root else [])
     private.write(folder / "certificate.pem", certificates.pem([mine[0]]))
@@ -141,65 +117,25 @@ def open_identity(folder: Path, passphrase: bytes | None) -> Identity:
     Raises SigningError where a file may be read by others, or the passphrase does not open it.
     """
     facts = read_facts(folder)
-    secret, pin = _split(_given(folder, passphrase), facts.token is not None)
-    certificate = certificate_of(folder)
+    secret, pin = _split(given(folder, passphrase), facts.token is not None)
+    certificate = certificates.of_identity(folder)
     parsed = certificates.load(certificate)
     key = _key(folder, facts, secret, pin)
     if not certificates.same_key(parsed, key.public()):
         raise SigningError(f"{folder}: certificate.pem is not for the key of this identity; `forensics identity install` the right one")
 
-    root = _certificates(folder / "root.pem")
+    root = certificates.held(folder / "root.pem")
     path = folder / "identity.age"
     return Identity(
         certificates.common_name(parsed), certificates.country(parsed), certificates.organisation(parsed),
-        certificates.fingerprint(certificate), certificate, _certificates(folder / "chain.pem"), facts.recipient, facts.stamping,
-        key, lambda: _age_secret(path, private.read(path), secret), root[0] if root else None,
+        certificates.fingerprint(certificate), certificate, certificates.held(folder / "chain.pem"), facts.recipient, facts.stamping,
+        key, lambda: age_secret(path, private.read(path), secret), root[0] if root else None,
     )  # fmt: skip
-
-
-def open_reader(folder: Path, passphrase: bytes | None) -> Reader:
-    """What a folder's packages are opened with; the signing key stays closed.
-
-    The key of the passphrase is derived in a thread of its own (hashlib gives up the interpreter's lock meanwhile), so that the caller can
-    prepare the rest. So a wrong passphrase is said by `age_secret`, and all else here, with SigningError. No token is asked: of two lines,
-    the first is enough.
-    """
-    facts = read_facts(folder)
-    given = _given(folder, passphrase)
-    secret = given.partition(b"\n")[0] if facts.token else given
-    path = folder / "identity.age"
-    pool = ThreadPoolExecutor(1, "passphrase")
-    derived = pool.submit(_age_secret, path, private.read(path), secret)
-    pool.shutdown(wait=False)
-    return Reader(certificates.common_name(certificates.load(certificate_of(folder))), facts.recipient, derived.result)
-
-
-def read_facts(folder: Path) -> Facts:
-    """What `identity.json` says. Raises SigningError."""
-    private.check_folder(folder)
-    path = folder / "identity.json"
-    try:
-        facts = msgspec.json.decode(private.read(path), type=Facts)
-    except msgspec.DecodeError as error:
-        raise SigningError(f"{path}: not what this version writes: {error}") from error
-    if facts.format != FORMAT:
-        raise SigningError(f"{path}: format {facts.format!r} is not {FORMAT!r}; a newer version wrote it")
-    return facts
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
     """Change `identity.json`. Raises OSError."""
     private.write(folder / "identity.json", canonical(facts))
-
-
-def certificate_of(folder: Path) -> bytes:
-    """The identity's certificate (DER), for which no passphrase is needed. Raises SigningError."""
-    found = _certificates(folder / "certificate.pem")
-    if not found:
-        raise SigningError(
-            f"{folder}: no certificate yet; have request.pem signed by your authority, then `forensics identity install CERTIFICATE CHAIN`"
-        )
-    return found[0]
 
 
 def usage() -> list[tuple[x509.ExtensionType, bool]]:
@@ -274,32 +210,6 @@ def _split(passphrase: bytes, token: bool) -> tuple[bytes, bytes]:
     if not newline or not pin:
         raise SigningError("with a token the passphrase has two lines: the passphrase of the age key, then the token's PIN")
     return secret, pin
-
-
-def _given(folder: Path, passphrase: bytes | None) -> bytes:
-    if passphrase is None:
-        raise SigningError(f"{folder}: a passphrase is needed; name a file with --passphrase-file, or type it on a terminal")
-    return passphrase
-
-
-def _age_secret(path: Path, data: bytes, secret: bytes) -> str:
-    try:
-        return age_file.decrypt(data, _utf8(secret), str(path)).decode("ascii").strip()
-    except UnicodeDecodeError as error:
-        raise SigningError(f"{path}: what it holds is not an age identity") from error
-
-
-def _utf8(secret: bytes) -> bytes:
-    """The passphrase, which a person can type for `age` as well. Raises SigningError."""
-    try:
-        secret.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SigningError("the passphrase is not UTF-8") from error
-    return secret
-
-
-def _certificates(path: Path) -> tuple[bytes, ...]:
-    return certificates.from_file(private.read(path), str(path)) if path.exists() else ()
 
 
 def _put(path: Path, ders: list[bytes]) -> None:

@@ -10,9 +10,6 @@ import hmac
 import os
 import re
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
 from forensics.errors import SigningError
 
 FACTOR = 17  # N = 2^17, r = 8, p = 1: 128 MiB, the first choice of OWASP's Password Storage Cheat Sheet
@@ -32,7 +29,10 @@ def encrypt(secret: bytes, passphrase: bytes, *, factor: int = FACTOR) -> bytes:
     if not passphrase or len(secret) > LARGEST:
         raise SigningError(f"nothing to encrypt with, or too much to encrypt: {len(secret)} bytes, at most {LARGEST}")
     salt, file_key, nonce = os.urandom(16), os.urandom(16), os.urandom(_NONCE)
-    body = ChaCha20Poly1305(_wrap_key(passphrase, salt, factor)).encrypt(bytes(12), file_key, None)
+    wrap_key = _wrap_key(passphrase, salt, factor)
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # here as below: see `decrypt`
+
+    body = ChaCha20Poly1305(wrap_key).encrypt(bytes(12), file_key, None)
     sealed = ChaCha20Poly1305(_expand(file_key, b"payload", nonce)).encrypt(_LAST, secret, None)
     return _header(salt, factor, body, file_key) + nonce + sealed
 
@@ -50,8 +50,13 @@ def decrypt(data: bytes, passphrase: bytes, name: str) -> bytes:
     if not _NONCE + _TAG <= len(payload) <= _NONCE + LARGEST + _TAG:
         raise SigningError(f"{name}: {len(payload)} bytes behind the header are not one chunk of an age file")
     salt, body = (base64.b64decode(found[number] + b"=" * (-len(found[number]) % 4)) for number in (1, 3))
+    wrap_key = _wrap_key(passphrase, salt, factor)
+    # loaded now, since a reader derives the key in a thread while all else is loaded: half a second, which begins the sooner
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
     try:
-        file_key = ChaCha20Poly1305(_wrap_key(passphrase, salt, factor)).decrypt(bytes(12), body, None)
+        file_key = ChaCha20Poly1305(wrap_key).decrypt(bytes(12), body, None)
         if not hmac.compare_digest(_header(salt, factor, body, file_key), found[0]):
             raise SigningError(f"{name}: its header was changed")
         return ChaCha20Poly1305(_expand(file_key, b"payload", payload[:_NONCE])).decrypt(_LAST, payload[_NONCE:], None)

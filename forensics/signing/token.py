@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from msgspec import Struct
 
 from forensics.errors import SigningError
+from forensics.signing.facts import Token
 from forensics.signing.keys import Key
 from forensics.signing.schemes import KINDS, PublicKey, of_key
 
@@ -20,14 +20,6 @@ _DIGEST_INFO = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
     "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
 }
-
-
-class Token(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which key of which token: the driver's library, the token's label, the label of the key pair in it."""
-
-    module: str
-    label: str
-    key: str
 
 
 class TokenKey:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forensics.custody.canonical_text import is_canonical, plain
 from forensics.exchange.standalone.canonical import DEEPEST, loads
 from forensics.exchange.standalone.refusal import Refused
 
@@ -45,16 +46,24 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
 def test_the_canonical_text_is_read(text: str) -> None:
-    loads(text.encode(), "record-form", "a record")
+    read = loads(text.encode(), "record-form", "a record")
+    assert is_canonical(text.encode())
+    assert plain(text.encode()) in (read, None)  # what the installed reader takes at once is what the other reads
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_another_text_for_the_same_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="a record"):
         loads(text.encode(), "record-form", "a record")
+    assert plain(text.encode()) is None
+
+
+def test_most_texts_are_taken_at_once() -> None:
+    assert plain(GOOD["sorted, all below U+10000"].encode()) == {"a": 1, "b": [True, False, None, ""], "\ufb33": 2}
 
 
 def test_a_byte_order_mark_and_bytes_that_are_no_text_are_refused() -> None:
     for data in (b"\xef\xbb\xbf{}", b'["\xff"]', b'["\xed\xa0\xbd"]'):
         with pytest.raises(Refused, match="a record"):
             loads(data, "record-form", "a record")
+        assert plain(data) is None

@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 sys.path.insert(0, str(Path(__file__).parent))
 from packages import officer, pack, sign
 
+from forensics.custody.canonical_text import plain
 from forensics.exchange.standalone import archive, canonical, der
 from forensics.exchange.standalone.refusal import Refused
 
@@ -93,6 +94,7 @@ def test_canonical_json_is_that_of_rfc8785(value: object) -> None:
     data = rfc8785.dumps(value)  # type: ignore[arg-type]
     assert canonical.dumps(json.loads(data)) == data
     assert canonical.dumps(canonical.loads(data, "record-form", "it")) == data
+    assert plain(data) in (json.loads(data), None)
 
 
 @seed(SEED)
@@ -103,8 +105,10 @@ def test_random_json_is_canonical_or_refused(data: bytes) -> None:
         value = canonical.loads(data, "record-form", "it")
     except Refused as refusal:
         assert refusal.reason == "record-form"
+        assert plain(data) is None
     else:
         assert rfc8785.dumps(value) == data
+        assert plain(data) in (value, None)
 
 
 def test_json_that_is_deep_or_large_in_number_is_refused() -> None:

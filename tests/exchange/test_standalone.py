@@ -138,7 +138,7 @@ def test_a_sealed_record_whose_type_is_no_word_of_the_list_is_refused(tmp_path: 
     name, data = "0" * 32, packages.canonical({"format": "forensics-record/1", "salt": "0" * 32, "type": kind})
     packages.write({f"data/records/{name}.json": data}, tmp_path)
     with pytest.raises(Refused) as caught:
-        list(seal.records(tmp_path, seal.Seal("A-1", "S-1", "", 1, "", {name: packages.sha256(data)})))
+        list(seal.records(tmp_path, seal.Seal("A-1", "S-1", "", 1, "", {name: packages.sha256(data)}), [f"data/records/{name}.json"]))
     assert caught.value.reason == "record-form"
 
 

@@ -20,6 +20,14 @@ def test_verifying_loads_nothing_that_reads_evidence_signs_documents_or_shows_ta
     assert not heavy & set(loaded)
 
 
+def test_the_key_of_the_passphrase_is_being_derived_before_what_knows_of_certificates_is_loaded() -> None:
+    """That takes half a second, in which the rest is loaded."""
+    code = "import sys, forensics.__main__, forensics.cli.verify, forensics.signing.reader; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "forensics.signing.passphrase" in loaded
+    assert {"cryptography", "pyrage", "concurrent.futures", "multiprocessing", "forensics.engine"}.isdisjoint(loaded)
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("TMPDIR", raising=False)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from forensics.errors import SignatureInvalid, SigningError
 from forensics.signing import authority, certificates, identity, open_identity, open_reader, passphrase, sign, verify
-from forensics.signing.token import Token
+from forensics.signing.facts import Token, read_facts
 
 _LIBRARIES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 SOFTHSM = next((path for path in _LIBRARIES if Path(path).exists()), "")
@@ -92,7 +92,7 @@ def test_the_key_file_has_no_digest_that_is_cheaper_to_try_than_the_key(folder, 
 def test_a_reader_opens_no_signing_key(folder, secret, anan):
     (folder / "identity.p12").unlink()
     reader = open_reader(folder, secret)
-    assert (reader.name, reader.recipient) == ("Chai", identity.read_facts(folder).recipient)
+    assert (reader.name, reader.recipient) == ("Chai", read_facts(folder).recipient)
     assert str(pyrage.x25519.Identity.from_str(reader.age_secret()).to_public()) == reader.recipient
     assert "AGE-SECRET" not in repr(reader)
 
@@ -130,12 +130,12 @@ def test_a_certificate_for_another_key_is_not_installed(folder, secret, anan, th
 
 def test_a_certificate_that_does_not_belong_to_the_chain_is_not_installed(folder, secret, malaysia):
     with pytest.raises(SigningError, match="does not belong to the chain"):
-        identity.install(folder, secret, (identity.certificate_of(folder), malaysia.root))
+        identity.install(folder, secret, (certificates.of_identity(folder), malaysia.root))
 
 
 def test_an_age_key_file_of_an_earlier_version_is_read_and_written_anew_with_the_next_certificate(folder, secret):
     """pyrage wrote them, with a work factor that it found fit for the machine."""
-    given = (identity.certificate_of(folder),)
+    given = (certificates.of_identity(folder),)
     key = open_reader(folder, secret).age_secret()
     old = passphrase.encrypt(key.encode(), secret, factor=12)
     (folder / "identity.age").write_bytes(old)

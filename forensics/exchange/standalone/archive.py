@@ -40,7 +40,7 @@ def unpack(source: BinaryIO, size: int, folder: Path) -> str:
         if parent not in made:
             (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
             made.add(parent)
-        _write(source, length, folder / rest)
+        _write(source, length, f"{folder}/{rest}")
     if not top:
         raise Refused("archive", "it is empty")
     return top
@@ -102,16 +102,19 @@ def _parse(block: bytes) -> tuple[str, int]:
     return full, length
 
 
-def _write(source: BinaryIO, length: int, path: Path) -> None:
+def _write(source: BinaryIO, length: int, path: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as target:
+    try:
         left = length
         while left:
             chunk = source.read(min(left, _CHUNK))
             if not chunk:
-                raise Refused("archive", f"{path.name}: the archive ends within it")
-            target.write(chunk)
+                raise Refused("archive", f"{Path(path).name}: the archive ends within it")
             left -= len(chunk)
+            while chunk:
+                chunk = chunk[os.write(descriptor, chunk) :]
+    finally:
+        os.close(descriptor)
 
 
 def _exactly(source: BinaryIO, size: int) -> bytes:

@@ -15,9 +15,12 @@ _DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _OXUM = re.compile(r"^Payload-Oxum: ([0-9]{1,15})\.([0-9]{1,9})$", re.MULTILINE)
 
 
-def check(folder: Path) -> str:
-    """That the files in `folder` are exactly those of the manifests, with their digests. Returns what was checked. Raises Refused."""
-    found = files.listed(folder)
+def check(folder: Path, found: list[str] | None = None) -> str:
+    """That the files in `folder` (`found`, where they were listed already) are exactly those of the manifests, with their digests.
+
+    Returns what was checked. Raises Refused.
+    """
+    found = files.listed(folder) if found is None else found
     for name in files.REQUIRED:
         if name not in found:
             raise Refused("missing", f"{name}: not there")
@@ -34,11 +37,11 @@ def check(folder: Path) -> str:
         if not (name in first or name in tags or name in signatures or name == files.TAG_MANIFEST):
             raise Refused("unlisted", f"{name}: no manifest lists it")
     for name in files.TAGS:
-        if _digests(folder / name)[1] != tags[name]:
+        if _digests(f"{folder}/{name}")[1] != tags[name]:
             raise Refused("digest", f"{name}: does not have the digest that {files.TAG_MANIFEST} lists")
     total = 0
     for name in payload:
-        size, sha256, sha512 = _digests(folder / name)
+        size, sha256, sha512 = _digests(f"{folder}/{name}")
         total += size
         if sha256 != first[name] or sha512 != second[name]:
             raise Refused("digest", f"{name}: does not have the digest that the manifests list")
@@ -74,9 +77,9 @@ def _compare(listed: dict[str, str], there: list[str] | tuple[str, ...], manifes
             raise Refused("unlisted", f"{name}: {manifest} does not list it")
 
 
-def _digests(path: Path) -> tuple[int, str, str]:
+def _digests(path: str) -> tuple[int, str, str]:
     size, sha256, sha512 = 0, hashlib.sha256(), hashlib.sha512()
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         while True:
             chunk = file.read(_CHUNK)
             if not chunk:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from .refusal import Refused
 
 DEEPEST = 64
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -40,9 +43,9 @@ def _is_plain(text: str, value: Any) -> bool:
 
     For text without fractions and large numbers it is, as long as names sort alike by code points and by UTF-16 (all are below U+10000).
     """
-    if text.count("[") + text.count("{") > DEEPEST or not (text.isascii() or max(text) < "\U00010000"):
+    if text.count("[") + text.count("{") > DEEPEST or (not text.isascii() and _BEYOND.search(text)):
         return False
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False) == text
+    return _ENCODER.encode(value) == text
 
 
 def dumps(value: Any) -> bytes:

@@ -57,10 +57,13 @@ def read(folder: Path) -> Log:
     return log
 
 
-def check_bodies(folder: Path, log: Log) -> int:
-    """That every body in the package belongs to a line, has its digest, and is salted. Returns how many. Raises Refused."""
+def check_bodies(folder: Path, log: Log, found: list[str]) -> int:
+    """That every body in the package, whose files are `found`, belongs to a line, has its digest, and is salted. Returns how many.
+
+    Raises Refused.
+    """
     number = 0
-    for name in files.listed(folder):
+    for name in found:
         match = files.BODY.fullmatch(name)
         if match is None:
             continue
@@ -91,10 +94,13 @@ def check_heads(log: Log, stated: Mapping[str, tuple[int, str]]) -> None:
             )
 
 
-def checkpoints(folder: Path) -> dict[str, tuple[int, str]]:
-    """Number and digest of the line that each checkpoint in the package states, by the checkpoint's name. Raises Refused."""
+def checkpoints(folder: Path, names: list[str]) -> dict[str, tuple[int, str]]:
+    """Number and digest of the line that each checkpoint in the package, whose files are `names`, states; by the checkpoint's name.
+
+    Raises Refused.
+    """
     found: dict[str, tuple[int, str]] = {}
-    there = set(files.listed(folder))
+    there = set(names)
     for name in sorted(there):
         if name.startswith("data/custody/checkpoints/") and not name.endswith(".json"):
             if re.sub(r"\.(p7s\.tsr|p7s)$", "", name) not in there:

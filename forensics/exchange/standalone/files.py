@@ -78,9 +78,9 @@ def _walk(folder: str, prefix: str, found: list[str]) -> None:
 
 def read(folder: Path, name: str) -> bytes:
     """The bytes of a file of the package, within the bound of its name. Raises Refused where it is not there."""
-    path = folder / name
     try:
-        check_name(name, path.stat().st_size)
-        return path.read_bytes()
+        with open(f"{folder}/{name}", "rb", buffering=0) as file:
+            check_name(name, os.fstat(file.fileno()).st_size)
+            return file.readall()
     except FileNotFoundError:
         raise Refused("missing", f"{name}: not there") from None

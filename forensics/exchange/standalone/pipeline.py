@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import bag, custody, disclosure, files
+from . import bag, canonical, custody, disclosure, files
 from . import seal as sealing
 from .refusal import Line, Refused
 
@@ -58,7 +58,8 @@ class How(NamedTuple):
 
     signed: (folder, name) -> who signed the file `name` with ``<name>.p7s`` beside it (and its stamp, if there); raises Refused.
     recipients: age keys of which the disclosure must name one; none: it is not asked. at: the day that counts for expiry.
-    record, log: further checks of a record's bytes (by name) and of the custody log in a folder; raise Refused.
+    record, log: further checks of a record's bytes (by name) and of the custody log in a folder; raise Refused. loads: what reads a record
+    for what `canonical.loads` is, only quicker.
     """
 
     signed: Callable[[Path, str], Signed]
@@ -66,6 +67,7 @@ class How(NamedTuple):
     recipients: tuple[str, ...] = ()
     record: Callable[[str, bytes], object] = lambda name, data: None
     log: Callable[[Path], object] = lambda folder: None
+    loads: Callable[[bytes, str, str], Any] = canonical.loads
 
 
 CHECKS = ("bag", "signatures", "seal", "records", "custody", "disclosure")
@@ -98,9 +100,11 @@ class _Package:
         self.examiner: tuple[Signer, ...] = ()
         self.head: tuple[int, str] | None = None
         self.types: dict[str, str] = {}
+        self._files: list[str] = []  # that are there: the folder is private, so they stay
 
     def bag(self) -> tuple[str, Iterable[str]]:
-        return bag.check(self._folder), ()
+        self._files = files.listed(self._folder)
+        return bag.check(self._folder, self._files), ()
 
     def signatures(self) -> tuple[str, Iterable[str]]:
         signed = self._signed(files.TAG_MANIFEST)
@@ -120,7 +124,7 @@ class _Package:
 
     def records(self) -> tuple[str, Iterable[str]]:
         relations = sealing.Relations()
-        for name, value, data in sealing.records(self._folder, self._seal):
+        for name, value, data in sealing.records(self._folder, self._seal, self._files, self._how.loads):
             self._how.record(name, data)
             relations.add(name, value)
         relations.check()
@@ -129,8 +133,8 @@ class _Package:
 
     def custody(self) -> tuple[str, Iterable[str]]:
         log = custody.read(self._folder)
-        bodies = custody.check_bodies(self._folder, log)
-        stated = custody.checkpoints(self._folder)
+        bodies = custody.check_bodies(self._folder, log, self._files)
+        stated = custody.checkpoints(self._folder, self._files)
         custody.check_heads(log, {"the seal": (self._seal.seq, self._seal.head), **stated})
         warnings: list[str] = []
         for name in stated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,9 +76,14 @@ def _digests(text: str, start: int) -> dict[str, str]:
     return digests
 
 
-def records(folder: Path, seal: Seal) -> Iterator[tuple[str, dict[str, Any], bytes]]:
-    """Name, value and bytes of each record in the package, in order of names, each as it was sealed. Raises Refused."""
-    for path in files.listed(folder):
+def records(
+    folder: Path, seal: Seal, found: list[str], loads: Callable[[bytes, str, str], Any] = canonical.loads
+) -> Iterator[tuple[str, dict[str, Any], bytes]]:
+    """Name, value and bytes of each record in the package, in order of names, each as it was sealed. Raises Refused.
+
+    found: the names of its files, sorted. loads: what reads canonical JSON, as `canonical.loads` does.
+    """
+    for path in found:
         match = files.RECORD.fullmatch(path)
         if match is None:
             continue
@@ -87,7 +92,7 @@ def records(folder: Path, seal: Seal) -> Iterator[tuple[str, dict[str, Any], byt
             raise Refused("not-sealed", f"record {name}: not among the {len(seal.digests)} records that were sealed")
         if hashlib.sha256(data).hexdigest() != seal.digests[name]:
             raise Refused("record-changed", f"record {name}: not what was sealed")
-        value = canonical.loads(data, "record-form", f"record {name}")
+        value = loads(data, "record-form", f"record {name}")
         kind = value.get("type") if isinstance(value, dict) else None
         if not isinstance(kind, str) or kind not in _TYPES or value.get("format") != FORMAT:
             raise Refused("record-form", f"record {name}: not a sealed record of this version")
