@@ -8,7 +8,6 @@ import msgspec
 from forensics.digest import canonical
 
 DEEPEST = 64  # brackets in a text that is read at once; no deeper can they stand in each other
-_BEYOND = re.compile(rb"[\xf0-\xff]")  # of characters from U+10000, by which RFC 8785 sorts names in another order than code points have
 _LONG = re.compile(rb"(?:\A|[:,\[])-?[0-9]{16}")  # a number that may be more than a double holds exactly
 _sorted = msgspec.json.Encoder(order="sorted")
 
@@ -18,9 +17,12 @@ def plain(data: bytes) -> Any:
 
     Numbers with a fraction, long ones, characters from U+10000 and many brackets take that look.
     """
-    if data.count(b"{") + data.count(b"[") > DEEPEST or _BEYOND.search(data) or _LONG.search(data):
+    if data.count(b"{") + data.count(b"[") > DEEPEST or _LONG.search(data):
         return None
     try:
+        text = data.decode()
+        if len(text.encode("utf-16-le")) > 2 * len(text):  # RFC 8785 sorts names with such characters otherwise than code points are
+            return None
         value = _whole.decode(data)
     except ValueError:
         return None

@@ -68,7 +68,7 @@ def _key(certificate: bytes) -> str:
 
 def _record(name: str, data: bytes) -> None:
     try:
-        record = sealed.decode(data, name)
+        record = sealed.decode(data, name, canonical_form=True)  # the pipeline read it by `_loads`
         if isinstance(record, sealed.AttachmentRecord):
             record.bytes()
     except PackageInvalid as error:

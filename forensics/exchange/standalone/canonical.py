@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from .refusal import Refused
 
 DEEPEST = 64
-_BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -43,7 +41,7 @@ def _is_plain(text: str, value: Any) -> bool:
 
     For text without fractions and large numbers it is, as long as names sort alike by code points and by UTF-16 (all are below U+10000).
     """
-    if text.count("[") + text.count("{") > DEEPEST or (not text.isascii() and _BEYOND.search(text)):
+    if text.count("[") + text.count("{") > DEEPEST or len(text.encode("utf-16-le")) > 2 * len(text):
         return False
     return _ENCODER.encode(value) == text
 
