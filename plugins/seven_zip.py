@@ -15,7 +15,7 @@ from forensics.plugin import File, Finding, Inventory, Locked, Member, Unsupport
 MAGIC = b"7z\xbc\xaf\x27\x1c"
 
 
-@container(version="1.2", mime=("application/x-7z-compressed",), magic=(MAGIC,), prepare=passwords)
+@container(version="1.3", mime=("application/x-7z-compressed",), magic=(MAGIC,), prepare=passwords)
 def seven_zip(file: File, known: tuple[bytes, ...], *, passwords_file: str = "") -> Iterator[Member | Finding]:
     """Files in 7z archives; encrypted ones, and names, with a password out of `passwords_file`.
 

@@ -1,7 +1,7 @@
 """What comes out of a folder of a 7z archive: coder by coder, decrypted with the password that fits.
 
 Read are: stored, LZMA, LZMA2, PPMd, bzip2, Deflate, Deflate64 and Zstandard, the branch and delta filters, BCJ2, and AES-256
-(7zAes.cpp of 7-Zip). Not read, and said so, are the filters for ARM64 and RISC-V.
+(7zAes.cpp of 7-Zip). What else there may be is said to be unread.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from forensics.archives import bcj2, libarchive, methods
+from forensics.archives import bcj2, branch, libarchive, methods
 from forensics.archives.methods import CHUNK, DAMAGE
 from forensics.archives.seven_zip_header import AES, Coder, Folder
 from forensics.archives.tried import Tried, as_utf16
@@ -36,8 +36,8 @@ BRANCH = {
     b"\x08": lzma.FILTER_ARMTHUMB,
     b"\x09": lzma.FILTER_SPARC,
 }
-INPUTS = dict.fromkeys((STORED, LZMA1, LZMA2, DELTA, DEFLATE, DEFLATE64, BZIP2, PPMD, ZSTD, AES, *BRANCH), 1) | {BCJ2: 4}
-OTHERS = {b"\x0a": "ARM64", b"\x0b": "RISC-V"}
+OWN_BRANCH = {b"\x0a": branch.arm64, b"\x0b": branch.riscv}
+INPUTS = dict.fromkeys((STORED, LZMA1, LZMA2, DELTA, DEFLATE, DEFLATE64, BZIP2, PPMD, ZSTD, AES, *BRANCH, *OWN_BRANCH), 1) | {BCJ2: 4}
 ROUNDS = 512 << 19  # of key derivation on one archive: 512 passwords as 7-Zip encrypts, or seconds
 MAX_CYCLES = 24  # powers of two that a header may ask for, as 7-Zip itself
 _TRIAL = 1 << 16  # bytes by which a password that fitted elsewhere is tried
@@ -50,7 +50,7 @@ def unread(folder: Folder) -> str | None:
         return folder.why
     for coder in folder.coders:
         if coder.method not in INPUTS:
-            return OTHERS.get(coder.method, f"method {coder.method.hex()}")
+            return f"method {coder.method.hex()}"
         if len(coder.sources) != INPUTS[coder.method]:
             return "coders with inputs of a wrong number"
         if coder.method == PPMD and not libarchive.there():
@@ -109,6 +109,8 @@ def _step(sources: list[Iterator[bytes]], coder: Coder, length: int, password: b
         return pieces
     if simple := {DEFLATE: methods.inflated, DEFLATE64: methods.inflated64, BZIP2: methods.bzip2, ZSTD: methods.zstd}.get(coder.method):
         return simple(pieces)
+    if coder.method in OWN_BRANCH:
+        return OWN_BRANCH[coder.method](pieces, coder.properties)
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(coder))
     return methods.fed(_as_chunks(pieces) if coder.method == DELTA or coder.method in BRANCH else pieces, decompressor)
 

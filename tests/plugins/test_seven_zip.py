@@ -1,15 +1,16 @@
 """7z archives that 7-Zip made: members come out as they went in, and what cannot be opened is named."""
 
+import hashlib
 import random
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from forensics.plugins.seven_zip import seven_zip
 
-from forensics.archives import bcj2
+from forensics.archives import bcj2, branch
 from forensics.plugin import Corrupt, Locked, Unsupported
 from forensics.testing import unpack
 
@@ -38,6 +39,7 @@ READ = [
     "copy",
     "bcj",
     "arm",
+    "arm64",
     "bcj-lzma2",
     "delta",
     "not-solid",
@@ -63,7 +65,7 @@ def test_members_come_out_as_they_went_in(name: str) -> None:
 
 
 def test_members_of_another_method_are_listed_and_said_to_be_unread() -> None:
-    members, findings, error = unpack(seven_zip, DATA / "arm64.7z")
+    members, findings, error = unpack(seven_zip, DATA / "swap.7z")
     assert {member.path: member.size for member, _ in members if member.kind == "other"} == {
         "d/a.txt": 2590,
         "d/b.bin": 600,
@@ -71,8 +73,36 @@ def test_members_of_another_method_are_listed_and_said_to_be_unread() -> None:
         "d/link": 5,
     }
     assert [(finding.kind, finding.data["unread"]) for finding in findings] == [("unread-members", 4)]
-    assert "ARM64" in findings[0].summary
+    assert "method 020304" in findings[0].summary
     assert isinstance(error, Unsupported)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("libarchive-lzma2-arm64", "0d8fd07e6202c2dafb3a39636048bfac373ccf71e7875e939f08f7aedfb7dd66"),
+        ("libarchive-deflate-arm64", "0d8fd07e6202c2dafb3a39636048bfac373ccf71e7875e939f08f7aedfb7dd66"),
+        ("riscv", "9260f5d73ddc23ad80b2d2fde7bc05c9734935c4ce0fd7a7ce9c411a5ad69ba8"),
+    ],
+)
+def test_programs_for_arm64_and_risc_v_come_out_with_their_own_addresses(name: str, digest: str) -> None:
+    """The digests are of what 7-Zip unpacks."""
+    members, findings, error = unpack(seven_zip, DATA / f"{name}.7z")
+    assert [hashlib.sha256(data).hexdigest() for _, data in members] == [digest]
+    assert (findings, error) == ([], None)
+
+
+@pytest.mark.parametrize(("convert", "step"), [(branch.arm64, 4), (branch.riscv, 2)])
+def test_a_filter_does_not_depend_on_how_its_bytes_are_cut(convert: Callable[[Iterator[bytes], bytes], Iterator[bytes]], step: int) -> None:
+    content = random.Random(3).randbytes(4001)
+    whole = b"".join(convert(iter((content,)), b""))
+    assert len(whole) == len(content)
+    assert b"".join(convert((content[at : at + 7] for at in range(0, len(content), 7)), b"")) == whole
+    moved = b"".join(convert(iter((bytes(4096) + content,)), b""))[4096:]
+    assert b"".join(convert(iter((content,)), (4096).to_bytes(4, "little"))) == moved
+    for wrong in (b"\x01", (step // 2).to_bytes(4, "little")):
+        with pytest.raises(ValueError, match="not valid"):
+            list(convert(iter((content,)), wrong))
 
 
 @pytest.mark.parametrize("name", ["aes", "aes-names", "aes-copy"])
