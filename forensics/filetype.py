@@ -7,16 +7,20 @@ folder is found without importing it: importing it patches ctypes and the enviro
 import ctypes
 import importlib.util
 import os
-from functools import cache
+import weakref
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from forensics.errors import EngineError
-from forensics.magic_subset import UTF16, Database, Subsets, is_text, subsets
+from forensics.magic_subset import Database, Subsets, is_binary, is_text, subsets
 
 HEAD = 64 << 10  # bytes looked at; 8 KiB agree with 1 MiB in 99.9 %, and the tar and ISO 9660 magics lie within 64 KiB
 UNKNOWN = "application/octet-stream"
+PLAIN = "text/plain"
 EMPTY = "inode/x-empty"
+_KEPT = 64  # subsets kept loaded, of half a megabyte each
+_NO_TEXT, _NO_ENCODING = 0x020000, 0x200000  # MAGIC_NO_CHECK_TEXT, MAGIC_NO_CHECK_ENCODING
 _LIBRARIES = ("libmagic.so.1", "libmagic.1.dylib", "libmagic.dylib")
 
 
@@ -53,16 +57,23 @@ def _ask_subset(head: bytes) -> str:
     """As `_ask`, of the smallest database that holds every test which these bytes may pass."""
     known = _subsets(os.getpid())
     text = is_text(head)
-    if known is None or not (text or (b"\0" in head and not head.startswith(UTF16))):
+    if known is None or not (text or is_binary(head)):
         return _ask(head, mime=True)
-    half = head[0] >> 4 if head[0] < 0x80 or not text else None  # beyond ASCII the first byte is another in UTF-8
-    database, cookie = _database(os.getpid(), text, half)
+    wanted = known.wanted(head, text=text)
+    if wanted is None:
+        return _ask(head, mime=True)
+    loaded = _loaded(os.getpid(), text, wanted)
+    quiet = False
     if text:
-        database.fit(known.signs(head))
+        signs = known.signs(head)
+        loaded.database.fit(signs)
+        quiet = len(head) > 1 and known.plain(wanted, signs)
+    loaded.look_at_text(text and not quiet)
     try:
-        return str(_library().maybe_decode(_library().magic_buffer(cookie, head)))
+        said = str(_library().maybe_decode(_library().magic_buffer(loaded.cookie, head)))
     except _library().MagicException:
         return ""
+    return PLAIN if quiet and said == UNKNOWN else said
 
 
 @cache
@@ -72,19 +83,34 @@ def _subsets(pid: int) -> Subsets | None:
     return subsets((folder / "magic.mgc").read_bytes()) if folder and hasattr(_library().libmagic, "magic_load_buffers") else None
 
 
-@cache  # 25 at most, of 3.4 megabytes each
-def _database(pid: int, text: bool, half: int | None) -> tuple[Database, Any]:
-    """One subset, loaded into a libmagic of this process."""
-    known, magic = _subsets(pid), _library()
+@lru_cache(_KEPT)
+def _loaded(pid: int, text: bool, wanted: frozenset[int]) -> "_Loaded":
+    known = _subsets(pid)
     assert known is not None
-    database = known.of_text(half) if text else known.of_binary(half or 0)
-    load = magic.libmagic.magic_load_buffers
-    load.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t), ctypes.c_size_t]
-    cookie = magic.magic_open(magic.MAGIC_MIME_TYPE)
-    buffers, sizes = (ctypes.c_void_p * 1)(ctypes.addressof(database.buffer)), (ctypes.c_size_t * 1)(database.size)
-    if load(cookie, buffers, sizes, 1):
-        raise EngineError("libmagic refuses a part of its own database; reinstall pylibmagic")
-    return database, cookie
+    return _Loaded(known.database(wanted, text=text), text=text)
+
+
+class _Loaded:
+    """One subset, loaded into a libmagic of this process."""
+
+    def __init__(self, database: Database, *, text: bool) -> None:
+        magic = _library()
+        load = magic.libmagic.magic_load_buffers
+        load.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t), ctypes.c_size_t]
+        self.database = database
+        self._flags = magic.MAGIC_MIME_TYPE | (0 if text else _NO_ENCODING)
+        self.cookie = magic.magic_open(self._flags)
+        self._looks = True
+        weakref.finalize(self, magic.magic_close, self.cookie)
+        buffers, sizes = (ctypes.c_void_p * 1)(ctypes.addressof(database.buffer)), (ctypes.c_size_t * 1)(database.size)
+        if load(self.cookie, buffers, sizes, 1):
+            raise EngineError("libmagic refuses a part of its own database; reinstall pylibmagic")
+
+    def look_at_text(self, wanted: bool) -> None:
+        """Whether the tests for texts are made, after a conversion of the text."""
+        if wanted != self._looks:
+            _library().magic_setflags(self.cookie, self._flags | (0 if wanted else _NO_TEXT))
+            self._looks = wanted
 
 
 @cache

@@ -28,7 +28,7 @@ SCRIPTS = {
 
 def whole(head: bytes) -> str:
     """What libmagic says with its whole database."""
-    return str(filetype._cookie(os.getpid(), True).from_buffer(head))
+    return filetype._ask(head, mime=True) or filetype.UNKNOWN
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,33 @@ def test_texts_put_together_from_what_libmagic_looks_for(texts: Subsets) -> None
             continue
         for head in (raw, b"\n" + raw + b"\n", b"x " + raw, b"word " * chance.randrange(1, 1700) + b"\n" + raw + b" tail;\n"):
             assert filetype.mime_of(head) == whole(head), head[-80:]
+
+
+def test_contents_put_together_from_what_libmagic_asks_for(texts: Subsets) -> None:
+    """The bytes that a test needs, where it needs them, over nothing, blanks, words and chance; and those of a second test."""
+    chance = random.Random(11)
+    needs = [test.needs for test in texts._tests if test.needs and test.needs.offsets[0] < 2000]
+    assert len(needs) > 2500
+    for first in needs[::3]:
+        size = first.offsets[0] + len(first.value) + chance.choice((0, 1, 30, 700))
+        for ground in (bytes(size), b" " * size, (b"some words here\n" * (size // 16 + 1))[:size], chance.randbytes(size)):
+            head = bytearray(ground)
+            for each in (first, chance.choice(needs)):
+                if (at := chance.choice(each.offsets)) + len(each.value) <= size:
+                    head[at : at + len(each.value)] = each.value
+            assert filetype.mime_of(bytes(head)) == whole(bytes(head)), bytes(head[:80])
+
+
+@pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: text[:12].strip())
+def test_a_text_padded_with_nothing_is_still_that_text(text: str) -> None:
+    head = text.encode() + bytes(100)
+    assert filetype.mime_of(head) == whole(head)
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"\xff\xfe\0\0"], ids=bytes.hex)
+def test_wide_texts_are_what_the_whole_database_says(mark: bytes) -> None:
+    for head in (mark, mark + "#!/bin/sh\n".encode("utf-16-le"), mark + "#!/bin/sh\n".encode("utf-32-be"), mark + bytes(8)):
+        assert filetype.mime_of(head) == whole(head)
 
 
 def test_what_is_no_plain_text_is_told() -> None:
