@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from forensics.errors import Corrupt, Unsupported
 from forensics.evidence import limits, xfs_free
 from forensics.evidence.free_blocks import NO_MAP, Run
-from forensics.evidence.keys import Key
+from forensics.evidence.keys import NAMES, Key
 from forensics.evidence.libyal import FAILURES, OpenFile, Source, raise_failure, said
 from forensics.evidence.unallocated import UnallocatedSpace
 from forensics.location import Layer, Location, escape
@@ -96,9 +96,12 @@ def open_apfs(
     """The file system of a volume of a container, and the kind of key that opened it; `None` where it stays locked. Raises Corrupt."""
     tries: list[Key | None] = [key for key in keys if key.kind != "file"] if volume.locked else [None]
     for key in tries:
+        opened = f"encrypted (FileVault); opened with the {NAMES[key.kind]}" if key else None
         credential = {} if key is None else {"password" if key.kind == "password" else "recovery_password": key.text}
         try:
-            found = WideFileSystem(source, exhibit, layers, "apfs", label=volume.name, volume=volume.number, credential=credential)
+            found = WideFileSystem(
+                source, exhibit, layers, "apfs", label=volume.name, volume=volume.number, credential=credential, description=opened
+            )
         except Corrupt:
             if key is None:
                 raise

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 import random
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from forensics.errors import Corrupt, EvidenceError
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.image import open_image
+from forensics.evidence.keys import Keys, parse
 from forensics.evidence.layers import open_exhibit
 from forensics.evidence.wide import NO_DELETED, WideFileSystem, recognise
 from forensics.location import Location
@@ -149,3 +151,40 @@ def test_dfvfs_reads_ext_where_it_is_asked(evidence: Path) -> None:
     found = listed(system)
     assert {fact["path"] for fact in facts} <= set(found)
     assert content(system, found["/a_directory/another_file"]) == b"This is another file.\n"
+
+
+@pytest.fixture(scope="module")
+def locked_container(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("apfs") / "apfs_encrypted.dmg"
+    path.write_bytes(lzma.decompress((Path(__file__).parents[2] / "test_images/apfs_encrypted.dmg.xz").read_bytes()))
+    return path
+
+
+def test_a_volume_that_macos_encrypted_opens_with_its_password_and_says_so(locked_container: Path) -> None:
+    """The digests are those of the same files in the other images of dfVFS, which other tools read."""
+    (system,) = open_exhibit("1", locked_container, keys=Keys((parse("password:wrong"), parse("password:apfs-TEST")))).file_systems
+    assert system.info.location == "1:volume@20480:apfs-container:volume@1:apfs:"
+    assert (system.info.description or "").startswith("encrypted (FileVault); opened with the password; ")
+    files = listed(system)
+    read = {name: content(system, files[name]) for name in ("/passwords.txt", "/a_directory/a_file", "/a_directory/another_file")}
+    assert {name: hashlib.md5(data, usedforsecurity=False).hexdigest() for name, data in read.items()} == {
+        "/passwords.txt": "39cb097008d17660abd0539891a672af",
+        "/a_directory/a_file": "85bebf486af24792085f769afa46717d",
+        "/a_directory/another_file": "d54ff73404ed6041a3bd66850b061bff",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ((), "no key was given for it"),
+        (("password:apfs-test",), "the key given does not open it"),
+        (("recovery:apfs-test",), "the key given does not open it"),
+    ],
+)
+def test_a_volume_that_macos_encrypted_stays_shut_without_its_password(locked_container: Path, given: tuple[str, ...], why: str) -> None:
+    opened = open_exhibit("1", locked_container, keys=Keys(tuple(map(parse, given))))
+    assert opened.file_systems == ()
+    (fault,) = [fault for fault in opened.faults if fault.kind == "locked"]
+    assert fault.location == "1:volume@20480:apfs-container:volume@1:"
+    assert fault.message == f"not examined: encrypted; {why}"
