@@ -61,14 +61,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packages.write(made, tmp_path_factory.mktemp("stamped"))
 
 
-def readers(folder: Path, work: Path, *lists: bytes, required: bool = False) -> list[tuple[str, tuple[str, ...]]]:
+def readers(
+    folder: Path, work: Path, *lists: bytes, required: bool = False, stamped: bool | None = None
+) -> list[tuple[str, tuple[str, ...]]]:
     """What the installed reader and the stand-alone one say: the reason of a refusal or "", and the warnings."""
     for name, data in {"root.pem": ROOT.pem, "stamping.pem": STAMPING.pem, **{f"{at}.crl": each for at, each in enumerate(lists)}}.items():
         (work / name).write_bytes(data)
     trust = packages.trust(("TH", ROOT), stamping=[STAMPING], crls=lists)
     how = checks.how(trust, at=datetime.now(UTC) + timedelta(minutes=1), revocation=Revocation.REQUIRE if required else Revocation.WARN)
     openssl = tools.Openssl(
-        work, tools.Roots((work / "root.pem",), (work / "stamping.pem",), tuple(work / f"{at}.crl" for at in range(len(lists))))
+        work, tools.Roots((work / "root.pem",), (work / "stamping.pem",), tuple(work / f"{at}.crl" for at in range(len(lists))), required)
     )
     said: list[tuple[str, tuple[str, ...]]] = []
     for signed in (how.signed, openssl.signed):
@@ -77,7 +79,7 @@ def readers(folder: Path, work: Path, *lists: bytes, required: bool = False) -> 
         except Refused as refusal:
             said.append((refusal.reason, ()))
         else:
-            assert found.stamped_at is not None
+            assert (found.stamped_at is not None) is (stamped if stamped is not None else (folder / f"{NAME}.p7s.tsr").exists())
             said.append(("", found.warnings))
     return said
 
@@ -115,15 +117,52 @@ def test_without_a_list_of_the_authority_both_warn_and_required_revocation_is_re
     assert (installed, standalone) == ("", "")
     assert any("no revocation list of Root of MY is at hand" in each for each in ours)
     assert any("authority of its time stamp was revoked is not known" in each for each in theirs)
-    assert readers(folder, tmp_path, SIGNERS, required=True)[0] == ("revocation-unknown", ())
-    assert readers(folder, tmp_path, SIGNERS, STAMPS, required=True)[0] == ("", ())
+    assert readers(folder, tmp_path, SIGNERS, required=True) == [("revocation-unknown", ())] * 2
+    assert readers(folder, tmp_path, SIGNERS, STAMPS, required=True) == [("", ())] * 2
 
 
 def test_a_list_that_had_ended_before_the_stamp_does_not_clear_a_signer(folder: Path, tmp_path: Path) -> None:
     old = crl(ROOT, made=NOW - 9 * HOUR, until=BEFORE)
-    (_, ours), (standalone, _) = readers(folder, tmp_path, old, STAMPS)
+    (_, ours), (_, theirs) = readers(folder, tmp_path, old, STAMPS)
     assert any("whether Chai was revoked since is not known" in each for each in ours)
-    assert standalone == "revocation-unknown"
+    assert any("the revocation list for a signer is of" in each and "revoked since is not known" in each for each in theirs)
+    assert readers(folder, tmp_path, old, STAMPS, required=True) == [("revocation-unknown", ())] * 2
+
+
+UNSTAMPED: dict[str, tuple[tuple[bytes, ...], str, str]] = {  # lists; the reason of a refusal; that where a current list is required
+    "no list": ((), "", "revocation-unknown"),
+    "a current list": ((SIGNERS,), "", ""),
+    "a list that has ended": ((crl(ROOT, made=NOW - 9 * HOUR, until=BEFORE),), "", "revocation-unknown"),
+    "a list of another": ((STAMPS,), "", "revocation-unknown"),
+    "revoked by a list that has ended": ((crl(ROOT, SIGNER, BEFORE, made=BEFORE, until=BEFORE + HOUR),), "revoked", "revoked"),
+    "held by an old list, not by the new one": ((crl(ROOT, SIGNER, BEFORE, Reason.certificate_hold, made=BEFORE), SIGNERS), "", ""),
+    "held": ((crl(ROOT, SIGNER, BEFORE, Reason.certificate_hold),), "revoked", "revoked"),
+    "revoked by an old list, not by the new one": ((crl(ROOT, SIGNER, BEFORE, made=BEFORE), SIGNERS), "revoked", "revoked"),
+}
+
+
+@pytest.mark.parametrize(("lists", "reason", "required"), UNSTAMPED.values(), ids=list(UNSTAMPED))
+def test_what_lists_do_not_know_is_a_warning_to_both_readers_until_they_are_told_to_refuse(
+    folder: Path, tmp_path: Path, lists: tuple[bytes, ...], reason: str, required: str
+) -> None:
+    plain = packages.write({f"{NAME}{end}": (folder / f"{NAME}{end}").read_bytes() for end in ("", ".p7s")}, tmp_path / "plain")
+    said = readers(plain, tmp_path, *lists)
+    assert [word for word, _ in said] == [reason, reason]
+    assert [bool(warnings) for _, warnings in said] == [required == "revocation-unknown"] * 2
+    assert [word for word, _ in readers(plain, tmp_path, *lists, required=True)] == [required, required]
+
+
+def test_a_stamp_by_an_authority_that_is_not_trusted_counts_for_nothing_to_both_readers(folder: Path, tmp_path: Path) -> None:
+    """Anybody could have taken it away: so it neither helps nor harms. One that does not hold by itself was tampered with."""
+    stranger = officer(root("LA"), "Clock", "LA", purpose=ExtendedKeyUsageOID.TIME_STAMPING)
+    foreign = {f"{NAME}{end}": (folder / f"{NAME}{end}").read_bytes() for end in ("", ".p7s")}
+    foreign[f"{NAME}.p7s.tsr"] = stamp(foreign[f"{NAME}.p7s"], stranger)
+    made = packages.write(foreign, tmp_path / "foreign")
+    for reason, warnings in readers(made, tmp_path, SIGNERS, STAMPS, stamped=False):
+        assert reason == ""
+        assert [each for each in warnings if "time stamp counts for nothing" in each] == list(warnings) != []
+    (made / f"{NAME}.p7s.tsr").write_bytes(foreign[f"{NAME}.p7s.tsr"][:-1] + bytes((foreign[f"{NAME}.p7s.tsr"][-1] ^ 1,)))
+    assert [reason for reason, _ in readers(made, tmp_path, SIGNERS, STAMPS)] == ["stamp", "stamp"]
 
 
 def test_an_unsigned_text_before_the_stamp_sets_no_time(folder: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, action="append", required=True, help="root certificate of the sender's state; may be repeated")
     parser.add_argument("--crl", type=Path, action="append", default=[], help="revocation list of an issuer; may be repeated")
     parser.add_argument("--stamp-root", type=Path, action="append", default=[], help="root certificate of the time-stamping authority")
+    parser.add_argument("--require-revocation", action="store_true", help="refuse where no current revocation list is at hand")
     parser.add_argument("--keep", type=Path, help="new folder to unpack a good package into")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     given = parser.parse_args(arguments)
@@ -46,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"not there: {', '.join(absent)}; install them")
     with tools.private_folder() as work:
         try:
-            openssl = tools.Openssl(work, tools.Roots(tuple(given.root), tuple(given.stamp_root), tuple(given.crl)))
+            openssl = tools.Openssl(
+                work, tools.Roots(tuple(given.root), tuple(given.stamp_root), tuple(given.crl), given.require_revocation)
+            )
         except Refused as refusal:
             parser.error(str(refusal))
         lines, folder = check(given.package, given.age_key, openssl, work)

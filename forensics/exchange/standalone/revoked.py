@@ -19,6 +19,7 @@ _INTEGER, _OCTETS, _SEQUENCE, _TIMES = 0x02, 0x04, 0x30, (0x17, 0x18)
 _REASON, _LOST = bytes.fromhex("551d15"), bytes.fromhex("551d18")  # reasonCode, invalidityDate
 # affiliationChanged, superseded, cessationOfOperation: what was signed before stays good (RFC 3161, section 4)
 KEY_UNHARMED = frozenset({3, 4, 5})
+HOLD = 6  # certificateHold
 
 
 class RevocationList(NamedTuple):

@@ -30,6 +30,8 @@ _SAID = (
     ("purpose", "unsupported certificate purpose"),
     ("purpose", "unsuitable certificate purpose"),
     ("purpose", "signer certificate"),
+    ("unpinned", "self-signed certificate in certificate chain"),  # a root that came along, and is not trusted
+    ("unpinned", "self signed certificate in certificate chain"),
     ("self-signed", "self-signed certificate"),
     ("self-signed", "self signed certificate"),
     ("unpinned", "unable to get local issuer certificate"),
@@ -43,11 +45,15 @@ _SAID = (
 
 
 class Roots(NamedTuple):
-    """PEM or DER files: certificates that are trusted for signers and for time stamps, and revocation lists."""
+    """PEM or DER files: certificates that are trusted for signers and for time stamps, and revocation lists.
+
+    required: whether it is a refusal that a certificate may have been revoked, as far as is known.
+    """
 
     signing: tuple[Path, ...]
     stamping: tuple[Path, ...] = ()
     crls: tuple[Path, ...] = ()
+    required: bool = False
 
 
 class Openssl:
@@ -57,6 +63,7 @@ class Openssl:
     """
 
     def __init__(self, work: Path, roots: Roots) -> None:
+        self._work, self._required = work, roots.required
         self._certificates, stamping = certificates(roots.signing), certificates(roots.stamping)
         self._lists = revoked.lists(roots.crls)
         for path in roots.crls:
@@ -77,14 +84,8 @@ class Openssl:
         stamped, warnings = self._stamp(folder, name, signature)
         command = ["openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-CAfile", self._roots, "-no-CApath", "-no-CAstore"]
         command += ["-in", os.fspath(folder / f"{name}.p7s"), "-content", os.fspath(folder / name), "-out", os.devnull]
-        if stamped is not None:
-            run([*command, "-attime", _seconds(stamped)], name)
-            if self._lists:
-                warnings += self._revocation(command, name, der.held(signature), stamped)
-        else:
-            run([*command, *(["-crl_check_all"] if self._lists else [])], name)
-        if not self._lists:
-            warnings += (f"{name}: whether a signer's certificate was revoked was not checked: give --crl",)
+        run([*command, *(() if stamped is None else ("-attime", _seconds(stamped)))], name)
+        warnings += self._revocation(command, name, der.held(signature), stamped)
         return Signed(tuple(self._signer(part) for part in parts), _text(stamped) if stamped else None, warnings)
 
     def _signer(self, part: der.Part) -> Signer:
@@ -102,45 +103,74 @@ class Openssl:
         if self._stamping is None:
             return None, (f"{name}: its time stamp was not checked: give --stamp-root",)
         command = ["openssl", "ts", "-verify", "-data", os.fspath(folder / f"{name}.p7s"), "-in", os.fspath(path)]
-        command += ["-CAfile", self._stamping]
-        run([*command, "-attime", _seconds(found.at)], name, "stamp")
-        return found.at, self._revocation(command, name, found.certificates, found.at, stamping=True) if self._lists else ()
+        trusted = [*command, "-CAfile", self._stamping]
+        try:
+            run([*trusted, "-attime", _seconds(found.at)], name)
+        except Refused as refusal:
+            if refusal.reason != "unpinned":
+                raise Refused("stamp", str(refusal)) from None
+            # like no stamp at all, which anybody could make of it; but if it does not hold by itself, it was tampered with
+            own = _written(self._work / "stamp.pem", found.certificates, ())
+            run([*command, "-CAfile", own, "-partial_chain", "-no_check_time"], name, "stamp")
+            return None, (f"{name}: its time stamp counts for nothing, since its authority is not under a --stamp-root",)
+        return found.at, self._revocation(trusted, name, found.certificates, found.at, stamping=True)
 
     def _revocation(
-        self, command: list[str], name: str, held: Sequence[der.Certificate], at: datetime.datetime, *, stamping: bool = False
+        self, command: list[str], name: str, held: Sequence[der.Certificate], at: datetime.datetime | None, *, stamping: bool = False
     ) -> tuple[str, ...]:
-        """That no certificate of a signature that existed `at` was revoked by then; returns what is not known. Raises Refused.
+        """That no certificate of a signature was revoked, or of one that existed `at`, by then; returns what is not known. Raises Refused.
 
-        `openssl` says whether one was revoked, whenever that was: the lists are newer than the time stamp. Where it was, every entry for a
-        certificate of the file must be of later. Of a stamping authority it must also say that the key was not harmed, since whoever stole
-        that states what time he likes.
+        `openssl` says whether one was revoked, whenever that was, and however old the lists are. Where it was, every entry for a
+        certificate of the file must be of later than `at`. Of a stamping authority it must also say that the key was not harmed, since
+        whoever stole that states what time he likes. What is not known is a refusal only where that was asked for.
         """
-        who = "its time stamp" if stamping else "a signer"
+        if not self._lists and stamping:
+            return ()  # is said of the signer
+        if not self._lists:
+            return self._unknown(f"{name}: whether a signer's certificate was revoked was not checked: give --crl")
+        who, word = ("the authority of its time stamp", "stamp") if stamping else ("a signer", "revoked")
         warnings: tuple[str, ...] = ()
+        entries = self._entries(held)  # of all lists, where `openssl` asks the newest of each issuer
         try:
             run([*command, "-crl_check_all", "-no_check_time"], name)
         except Refused as refusal:
-            if refusal.reason == "revocation-unknown" and stamping:
-                warnings = (f"{name}: whether the authority of {who} was revoked is not known: give its list as --crl",)
-            elif refusal.reason != "revoked" or not self._is_excused(held, at, stamping=stamping):
+            if refusal.reason == "revocation-unknown":  # of one certificate; of the others nothing was said then
+                warnings = self._unknown(f"{name}: whether {who} was revoked is not known: give the list of every issuer as --crl")
+            elif refusal.reason != "revoked" or not entries:
                 raise Refused("stamp" if stamping else refusal.reason, str(refusal)) from None
-            else:
-                warnings = (f"{name}: a certificate of {who} was revoked after {_text(at)}, when it was stamped",)
+        if entries is None or not _excused(entries, at, stamping=stamping):
+            raise Refused(word, f"{name}: a certificate of {who} was revoked, by a list of its issuer")
+        if entries and at is not None:
+            warnings += (f"{name}: a certificate of {who} was revoked after {_text(at)}, when it was stamped",)
         now = datetime.datetime.now(der.UTC)
         for each in revoked.newest(self._lists, {certificate.issuer for certificate in held}):
-            if each.until is not None and each.until < at and not stamping:
-                raise Refused("revocation-unknown", f"{name}: a revocation list was current until {_text(each.until)}, stamped {_text(at)}")
             if each.until is None or each.until < now:
-                warnings += (f"{name}: the revocation list for {who} is of {_text(each.since)}: what was revoked since is not known",)
+                warnings += self._unknown(
+                    f"{name}: the revocation list for {who} is of {_text(each.since)}: what was revoked since is not known"
+                )
         return warnings
 
-    def _is_excused(self, held: Sequence[der.Certificate], at: datetime.datetime, *, stamping: bool) -> bool:
-        serials = {each.serial for each in (*held, *self._trusted)}
+    def _unknown(self, what: str) -> tuple[str, ...]:
+        if self._required:
+            raise Refused("revocation-unknown", what)
+        return (what,)
+
+    def _entries(self, held: Sequence[der.Certificate]) -> tuple[revoked.Entry, ...] | None:
+        """What the lists of their issuers say of the certificates of a file and of the trusted ones; `None` where that does not read."""
+        found: list[revoked.Entry] = []
+        newest = revoked.newest(self._lists, {each.issuer for each in self._lists})
         try:
-            found = tuple(revoked.entries(self._lists, serials))
+            for each in self._lists:
+                entries = revoked.entries((each,), {known.serial for known in (*held, *self._trusted) if known.issuer == each.issuer})
+                found += (entry for entry in entries if each in newest or entry.reason != revoked.HOLD)  # which may have been lifted
         except (ValueError, IndexError):
-            return False  # an entry that cannot be read excuses nothing
-        return bool(found) and all(each.since > at and (not stamping or each.reason in revoked.KEY_UNHARMED) for each in found)
+            return None
+        return tuple(found)
+
+
+def _excused(entries: Iterable[revoked.Entry], at: datetime.datetime | None, *, stamping: bool) -> bool:
+    """Whether all these revocations came after the time `at` of a stamp, and leave what was made before it good."""
+    return all(at is not None and each.since > at and (not stamping or each.reason in revoked.KEY_UNHARMED) for each in entries)
 
 
 def decrypt(package: Path, key: Path, target: Path) -> tuple[str, ...]:
