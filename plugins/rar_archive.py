@@ -21,7 +21,7 @@ Listing = Callable[[], Iterator[Entry]]
 
 
 @container(
-    version="1.2",
+    version="1.3",
     mime=("application/x-rar", "application/x-rar-compressed", "application/vnd.rar"),
     magic=(MAGIC4, MAGIC5),
     prepare=passwords,

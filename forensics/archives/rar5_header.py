@@ -9,7 +9,7 @@ from typing import BinaryIO
 from forensics.archives import rar_keys
 from forensics.archives.rar_entry import Entry, Lock, said
 from forensics.archives.tried import Tried
-from forensics.errors import Corrupt, Locked
+from forensics.errors import Corrupt, LimitExceeded, Locked
 from forensics.model import Times
 
 MAGIC = b"Rar!\x1a\x07\x01\x00"
@@ -60,7 +60,10 @@ def entries(stream: BinaryIO, size: int, tried: Tried) -> Iterator[Entry]:
         if kind == 4 and key is None:
             header.vint()  # the version
             lock = _lock(header, header.vint(), vector=False)
-            password = rar_keys.by_check(lock, tried)
+            try:
+                password = rar_keys.by_check(lock, tried)
+            except LimitExceeded as error:
+                raise Locked(f"RAR archive whose headers are encrypted, not opened: {error}") from error
             if password is None:
                 raise Locked(f"RAR archive whose headers are encrypted, opened by no password that was given{said(tried)}")
             key = rar_keys.derived5(password, lock.salt, lock.rounds)

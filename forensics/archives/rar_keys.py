@@ -17,7 +17,7 @@ from forensics.errors import LimitExceeded
 MAX_POWER = 24  # powers of two of rounds, as in RAR itself
 ROUNDS = 1 << 27  # on one archive: 512 passwords of version 4, 4096 of version 5
 _PART = 1 << 14  # rounds between two bytes of version 4's vector
-_MOST = 127  # units of UTF-16 of a password of version 4; RAR leaves out what follows
+_MOST = 127  # units of UTF-16 of a password; RAR leaves out what follows
 _SALT = 8  # bytes of version 4's salt
 _BLOCK = 64  # bytes that SHA-1 takes at once
 
@@ -113,7 +113,13 @@ def names4(salt: bytes, blocks: bytes, tried: Tried) -> bytes | None:
 
 @lru_cache(4096)
 def derived5(password: bytes, salt: bytes, rounds: int) -> bytes:
-    """PBKDF2 with HMAC-SHA-256. The key for tweaked checksums takes 16 rounds more, the check of the password 32."""
+    """PBKDF2 with HMAC-SHA-256. The key for tweaked checksums takes 16 rounds more, the check of the password 32.
+
+    The password is in UTF-8, what it is cut by is counted in UTF-16 (rarfile, ISC licence, was read for that).
+    """
+    text = as_utf16(password)
+    if len(text) > 2 * _MOST:
+        password = text[: 2 * _MOST].decode("utf-16-le", "ignore").encode()
     return hashlib.pbkdf2_hmac("sha256", password, salt, rounds)
 
 

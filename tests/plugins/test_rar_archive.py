@@ -1,5 +1,6 @@
 """RAR archives that RAR made: members come out as they went in; what is not read, and what no password opens, is listed and named."""
 
+import hashlib
 import random
 import struct
 import zlib
@@ -174,6 +175,34 @@ def test_member_that_asks_for_endless_work_stays_locked_and_those_behind_it_are_
     locked = [finding for finding in findings if finding.kind == "locked-members"]
     assert f"stest1.txt: encryption of RAR that asks for {1 << 63} rounds" in str(locked[0].data["examples"])
     assert isinstance(error, Locked)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_archive_whose_headers_ask_for_endless_work_is_said_to_be_locked(known: bool, passwords: dict[str, str]) -> None:
+    archive = bytearray((DATA / "rar5-hpsw.rar").read_bytes())
+    assert archive[17] == 15  # of the header of encryption: 2^15 rounds
+    archive[17] = 63
+    struct.pack_into("<I", archive, 8, zlib.crc32(archive[12 : 13 + archive[12]]))
+    members, findings, error = unpack(rar_archive, bytes(archive), given=passwords if known else {})
+    assert members == []
+    assert [(finding.kind, finding.data["examples"]) for finding in findings] == [("locked-members", ["names and contents"])]
+    assert isinstance(error, Locked)
+    assert f"headers are encrypted, not opened: encryption of RAR that asks for {1 << 63} rounds" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("x" * 127 + "yz", "x" * 127),
+        ("ก" * 127, "ก" * 127),  # 381 bytes of UTF-8
+        ("ก" * 128, "ก" * 127),
+        ("x" * 126 + "𝐀", "x" * 126),  # half of a pair is no character
+    ],
+)
+def test_a_password_of_version_5_ends_where_rar_cuts_it(given: str, used: str) -> None:
+    """As rarfile and RAR have it: 127 units of UTF-16."""
+    expected = hashlib.pbkdf2_hmac("sha256", used.encode(), bytes(16), 10)
+    assert rar_keys.derived5(given.encode(), bytes(16), 10) == expected
 
 
 @pytest.mark.parametrize("name", ["rar5-psw", "rar5-hpsw", "rar4-encrypted", "rar3-comment-hpsw", "rar5-solid", "seektest"])
