@@ -30,6 +30,8 @@ CLASS, SUBJECT, SENDER, SENDER_SMTP, SENDER_ADDRESS, REPRESENTED, REPRESENTED_AD
 MESSAGE_ID, IN_REPLY_TO, HEADERS, BODY, HTML, RTF = 0x1035, 0x1042, 0x007D, 0x1000, 0x1013, 0x1009
 SUBMITTED, DELIVERED, CREATED, CODE_PAGE, INTERNET_CODE_PAGE = 0x0039, 0x0E06, 0x3007, 0x3FFD, 0x3FDE
 NAME, ADDRESS, SMTP, ROLE, FILE_NAME, LONG_FILE_NAME, ATTACHED = 0x3001, 0x3003, 0x39FE, 0x0C15, 0x3704, 0x3707, 0x3701
+METHOD, LONG_PATH, SHORT_PATH = 0x3705, 0x370D, 0x3708
+REFERENCES = (2, 3, 4, 7)  # attached by reference, or on the web
 ROLES = {1: "recipients", 2: "copies_to", 3: "blind_copies_to"}
 TEXT8, TEXT16, BINARY, NUMBER, TIME, STORAGE = 0x001E, 0x001F, 0x0102, 0x0003, 0x0040, 0x000D
 # What olefile is known to raise on hostile bytes.
@@ -38,7 +40,7 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Arithmeti
 Path = tuple[str, ...]
 
 
-@container(version="1.1", mime=("application/vnd.ms-outlook",), names=("*.msg", "*.oft"))
+@container(version="1.2", mime=("application/vnd.ms-outlook",), names=("*.msg", "*.oft"))
 def outlook_message(file: File) -> Iterator[Member | Finding]:
     """Sender, recipients, date, subject and text of an Outlook MSG file, with its bodies and attachments as files.
 
@@ -77,8 +79,8 @@ class _Message:
         fixed = self._fixed(place, 24 if place else 32)
         attachments = self._storages(place, "__attach_version1.0_#", f"{prefix}attachments")
         names: list[str] = []
+        page = self._page(fixed)
         for attachment in attachments:
-            page = self._page(fixed)
             name = (
                 self._text(attachment, LONG_FILE_NAME, page)
                 or self._text(attachment, FILE_NAME, page)
@@ -104,9 +106,20 @@ class _Message:
             if stream[-1] not in self._below.get(attachment, ()):
                 if inner[-1] in self._below.get(attachment, ()):
                     self._inventory.unread(path, "an OLE object, a storage of its own")
-                continue  # or a reference to a file elsewhere
+                else:
+                    self._absent(attachment, path, page)
+                continue
             self._inventory.note(path)
             yield Member(path=path, open=lambda stream=stream, path=path: stream_of(self._content(stream, path)), size=self._size(stream))  # type: ignore[misc]
+
+    def _absent(self, attachment: Path, path: str, page: str) -> None:
+        """Say of an attachment without content whether it is a reference (MS-OXCMSG 2.2.2.9) or whether its content is lost."""
+        _, value = self._fixed(attachment, 8).get(METHOD, (NUMBER, bytes(8)))
+        if struct.unpack_from("<I", value)[0] in REFERENCES:
+            where = self._text(attachment, LONG_PATH, page) or self._text(attachment, SHORT_PATH, page)
+            self._inventory.unread(path, f"a reference to a file elsewhere{f' ({shown(where[:500])})' if where else ''}")
+        else:
+            self._inventory.damaged(path, "the stream of its content is missing")
 
     def _storages(self, place: Path, start: str, what: str) -> list[Path]:
         """The first storages in `place` whose names begin so; `what` is what the inventory calls them where there are more."""
@@ -146,6 +159,8 @@ class _Message:
         """The properties of fixed length: number, type and eight bytes of value each, after a header (MS-OXMSG 2.4)."""
         data = self._stream((*place, PROPERTIES), PROPERTIES)[header:]
         found = {}
+        if len(data) % 16:
+            self._inventory.damaged(PROPERTIES, f"its last entry has {len(data) % 16} of 16 bytes")
         for at in range(0, len(data) - 15, 16):
             kind, number = struct.unpack_from("<HH", data, at)
             found[number] = (kind, data[at + 8 : at + 16])

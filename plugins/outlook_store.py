@@ -45,7 +45,7 @@ ROLES = {1: "recipients", 2: "copies_to", 3: "blind_copies_to"}
 MAIL = ("ipm.note", "report.", "ipm.schedule.", "ipm.outlook.recall")
 
 
-@container(version="1.1", names=("*.pst", "*.ost", "*.pab"), magic=(b"!BDN",))
+@container(version="1.2", names=("*.pst", "*.ost", "*.pab"), magic=(b"!BDN",))
 def outlook_store(file: File) -> Iterator[Member | Finding]:
     """Messages in Outlook's PST and OST files: sender, recipients, date, subject, text, and bodies and attachments as files.
 
@@ -113,6 +113,8 @@ class _Walk:
                 continue
             if hasattr(item, "get_sender_name"):
                 yield from self.message(item, "orphans/", 0)
+            else:
+                self._inventory.unread(f"orphans/{number}", "an item that is no message")
 
     def message(self, message: Any, path: str, depth: int) -> Iterator[Member | Finding]:
         self._items += 1
@@ -166,7 +168,8 @@ class _Walk:
         return found
 
     def _attachment(self, attachment: Any, path: str, depth: int) -> Iterator[Member | Finding]:
-        for number in range(self._count(attachment, "number_of_sub_items", path, "what is attached")):  # a message that is attached
+        items = self._count(attachment, "number_of_sub_items", path, "what is attached")
+        for number in range(items):  # a message that is attached
             try:
                 item = attachment.get_sub_item(number)
             except DAMAGE as error:
@@ -180,7 +183,9 @@ class _Walk:
                 yield from self.message(item, f"{path}/", depth + 1)
         try:
             size = int(attachment.size)
-        except DAMAGE:  # it has no content of its own: a message, or a reference to a file elsewhere
+        except DAMAGE:  # it has no content of its own
+            if not items:
+                self._inventory.unread(path, "no content: a reference to a file elsewhere, or its content is lost")
             return
         self._inventory.note(path)
         yield Member(path=path, open=lambda: stream_of(self._content(attachment, size, path)), size=size)
@@ -222,6 +227,7 @@ class _Walk:
             except DAMAGE as error:
                 self._inventory.damaged(path, f"{what} that cannot be read ({_first(error)})")
                 continue
+            lost = 0
             for place in range(total):
                 try:
                     entry = records.get_entry(place)
@@ -230,7 +236,9 @@ class _Walk:
                     elif entry.value_type == 3:
                         found[entry.entry_type] = int(entry.get_data_as_integer() or 0)
                 except DAMAGE:
-                    continue
+                    lost += 1
+            if lost:
+                self._inventory.damaged(path, f"{lost} of {total} entries of its {what} cannot be read")
             yield found
         if count > MAX_PEOPLE:
             self._inventory.unread(path, f"of {count} {what} the first {MAX_PEOPLE} are read")

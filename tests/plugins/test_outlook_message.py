@@ -177,6 +177,33 @@ def test_embedded_ole_object_is_said_not_to_be_read() -> None:
     assert isinstance(error, Unsupported)
 
 
+@pytest.mark.parametrize(
+    ("method", "kind", "said"),
+    [
+        (1, "damaged-members", "plan.pdf: the stream of its content is missing"),
+        (2, "unread-members", "plan.pdf: a reference to a file elsewhere (\\\\server\\plans\\plan.pdf)"),
+        (7, "unread-members", "plan.pdf: a reference to a file elsewhere (\\\\server\\plans\\plan.pdf)"),
+    ],
+)
+def test_an_attachment_without_content_is_said_to_be_lost_or_elsewhere(method: int, kind: str, said: str) -> None:
+    """How it is attached is said by PidTagAttachMethod (MS-OXCMSG 2.2.2.9)."""
+    lost = text(0x3707, "plan.pdf") | text(0x370D, "\\\\server\\plans\\plan.pdf") | fixed(8, (0x3705, 3, struct.pack("<q", method)))
+    members, findings, error = unpack(outlook_message, ole(message(**{"__attach_version1.0_#00000000": lost})))
+    assert [member.path for member, _ in members] == ["message.txt"]
+    assert [finding.data["examples"] for finding in findings if finding.kind == kind] == [[said]]
+    assert isinstance(error, Corrupt if method == 1 else Unsupported)
+
+
+def test_a_list_of_properties_that_ends_within_an_entry_is_damage() -> None:
+    tree = message()
+    tree["__properties_version1.0"] += b"\x1e\0\x37\0\6"
+    _, findings, error = unpack(outlook_message, ole(tree))
+    assert "its last entry has 5 of 16 bytes" in str(
+        [finding.data["examples"] for finding in findings if finding.kind == "damaged-members"]
+    )
+    assert isinstance(error, Corrupt)
+
+
 def test_recipients_and_attachments_beyond_the_limit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forensics.plugins.outlook_message.MAX_LISTED", 2)
     more: Tree = {"__recip_version1.0_#00000002": person("Byers", "byers@example.org", 1)}

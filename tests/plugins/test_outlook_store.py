@@ -107,6 +107,30 @@ def test_attached_items_that_are_not_followed_are_said() -> None:
     assert finding.data["examples"] == ["a: messages deeper than 8 are not followed", "a: attached item that is no message"]
 
 
+def test_what_is_no_message_and_what_cannot_be_read_is_said() -> None:
+    class Entries:
+        number_of_entries = 3
+
+        def get_entry(self, number: int) -> object:
+            if number:
+                raise OSError("libpff_record_entry: unable to read")
+            return SimpleNamespace(value_type=3, entry_type=0x0C15, get_data_as_integer=lambda: 2)
+
+    inventory = Inventory("Outlook store")
+    walk = _Walk(inventory)
+    orphans = SimpleNamespace(number_of_orphan_items=1, get_orphan_item=lambda number: object())
+    assert list(walk.orphans(orphans)) == []
+    assert list(walk._attachment(Held(), "a/plan.pdf", 0)) == []
+    assert list(walk._sets(Held(Entries()), "a", "recipients")) == [{0x0C15: 2}]
+    assert {finding.kind: finding.data["examples"] for finding in inventory.findings()} == {
+        "unread-members": [
+            "orphans/0: an item that is no message",
+            "a/plan.pdf: no content: a reference to a file elsewhere, or its content is lost",
+        ],
+        "damaged-members": ["a: 2 of 3 entries of its recipients cannot be read"],
+    }
+
+
 def test_recipients_beyond_the_limit_are_said() -> None:
     inventory = Inventory("Outlook store")
     sets = _Walk(inventory)._sets(Held(*[SimpleNamespace(number_of_entries=0)] * (MAX_PEOPLE + 1)), "a", "recipients")
