@@ -162,17 +162,27 @@ def _search(exhibit: str, image: Image, keys: Keys, shadow_copies: bool) -> Sear
 
 
 def _examine(search: Search, volume: Volume) -> None:
-    """Find out what `volume` holds, in the order of `_OPENERS`."""
+    """Find out what `volume` holds, in the order of `_OPENERS`.
+
+    One that fails is named, and those after it get their try: what it took the bytes for may lie there by chance, or be what is left of
+    something older. Only where it had found something before it failed, the bytes are that.
+    """
     if volume.depth > limits.NESTING:
         search.refuse(volume, "unknown", f"layers within layers more than {limits.NESTING} deep")
         return
+    failed = False
     for opener in _OPENERS:
-        if _guarded(search, volume, opener, search, volume):
+        if failed and opener is _nothing:
+            return  # that something was recognised has been said
+        known = len(search.layers)
+        done = _guarded(search, volume, opener, search, volume)
+        failed |= done is None
+        if done or (done is None and len(search.layers) > known + 1):
             return
 
 
-def _guarded(search: Search, volume: Volume, opener: Callable[..., bool | None], *arguments: object) -> bool:
-    """What an opener says. Where it fails on the bytes of `volume`, that volume is refused, and the search of the others goes on."""
+def _guarded(search: Search, volume: Volume, opener: Callable[..., bool | None], *arguments: object) -> bool | None:
+    """What an opener says. Where it fails on the bytes of `volume`, that volume is refused, nothing is given, and the search goes on."""
     try:
         return bool(opener(*arguments))
     except EvidenceError as error:
@@ -184,7 +194,7 @@ def _guarded(search: Search, volume: Volume, opener: Callable[..., bool | None],
         failure = Corrupt(f"its reader failed on what is there ({type(error).__name__}: {error})"[:500])
     search.recognised = True
     search.refuse(volume, "unknown", failure)
-    return True
+    return None
 
 
 def _file_system(search: Search, volume: Volume) -> bool:

@@ -196,13 +196,15 @@ def test_a_luks_volume_is_locked(tmp_path: Path) -> None:
 
 
 class Opaque:
-    """An opener that fails on the volume at one megabyte."""
+    """An opener that fails on the volume at one megabyte, or elsewhere; where it is said so, after it found something."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, error: Exception, at: int = MIB, *, found: bool = False) -> None:
+        self.error, self.at, self.found = error, at, found
 
     def __call__(self, search: Search, volume: Volume) -> bool:
-        if volume.offset == MIB:
+        if volume.offset == self.at:
+            if self.found:
+                search.holds(volume, "luks2", "LUKS2")
             raise self.error
         return False
 
@@ -233,6 +235,33 @@ def test_a_volume_on_which_its_reader_fails_is_lost_and_said_and_the_others_are_
         (fault,) = opened.faults
         assert (fault.location, fault.kind) == ("1:volume@1048576:", "locked" if isinstance(error, Locked) else "unsupported")
         assert str(error) in fault.message
+
+
+def test_where_one_reader_fails_those_after_it_get_their_try_and_both_answers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, openers = two_volumes(tmp_path), layers._OPENERS
+    monkeypatch.setattr(layers, "_OPENERS", (Opaque(TypeError("one"), 4 * MIB), Opaque(Corrupt("two"), 4 * MIB), *openers))
+    opened = open_exhibit("1", image)
+    assert [row for row in rows(opened) if "@4194304" in row[0]] == [
+        ("1:volume@4194304:", "unknown", False),
+        ("1:volume@4194304:", "unknown", False),
+        ("1:volume@4194304:ext2:", "ext2", True),
+    ]
+    assert [fault.message for fault in opened.faults if "@4194304" in fault.location] == [
+        "not examined: its reader failed on what is there (TypeError: one)",
+        "not examined: two",
+    ]
+    assert "/lost+found" in [Location.parse(entry.location).path for entry in opened.file_systems[0].walk()]
+
+
+def test_a_reader_that_failed_after_it_found_something_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, openers = two_volumes(tmp_path), layers._OPENERS
+    monkeypatch.setattr(layers, "_OPENERS", (Opaque(Corrupt("one"), 4 * MIB, found=True), *openers))
+    assert [row for row in rows(open_exhibit("1", image)) if "@4194304" in row[0]] == [
+        ("1:volume@4194304:luks2:", "luks2", True),
+        ("1:volume@4194304:", "unknown", False),
+    ]
 
 
 def test_storage_that_fails_while_volumes_are_searched_is_no_fault_of_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
