@@ -72,6 +72,7 @@ PAIRS = [
     (of('$a = "ab"', "#a in (0..3) > 1"), b"abab", b"ab...ab"),
     (of('$a = "ab"', "@a == 1 and @a[2] > 4"), b".ab..ab", b".abab"),
     (of('$a = "ab"', "$a at 2"), b"..ab", b"ab"),
+    (of('$a = /[cd]e/ $b = "ab"', "$a and #b > 1 and @b[2] > 4"), b"ab..abde", b"abab.de"),
     (of('$a = "ab"', "$a in (1..filesize)"), b".ab", b"ab"),
     (of("", "filesize > 1KB and filesize < 2MB"), bytes(1025), bytes(1024)),
     (of("", "uint8(0) == 0x61 and int8(1) == -1"), b"a\xff", b"a\x01"),
@@ -128,6 +129,9 @@ def test_rule_for_which_the_engines_differ_is_not_screened(source: str, content:
         of("$a = /^ab/ wide"),
         of("$a = /a+/", "#a > 1"),
         of("$a = /a+/", "$a at 0"),
+        of('$a = /a+/ $b = "b"', "#b > 1 and @a > 1"),
+        of('$a = /a+/ $b = "b"', "$b at 0"),
+        of('$a = /a+/ $b = "b"', "for all of ($b) : ( # > 1 )"),
         of('$a = "a"', "!a > 0"),
         of('$a = "a"', "for any of them : ( $ )"),
         of("", "for any i in (0..3) : ( uint8(i) == 1 )"),
@@ -196,6 +200,13 @@ def _condition(random: random.Random, depth: int = 3) -> str:
     return random.choice(terms)
 
 
+def _beside(random: random.Random) -> str:
+    """A condition of $a, and of how often and where $b stands."""
+    number = str(random.randint(0, 4))
+    counted = random.choice([f"#b > {number}", f"@b[2] > {number}", f"#b * 2 < {number}", f"filesize \\ (#b + 1) > {number}"])
+    return f"{random.choice(['', 'not '])}$a {random.choice(['and', 'or'])} {counted}"
+
+
 def _contents(random: random.Random) -> list[bytes]:
     found = [b""]
     for _ in range(CONTENTS):
@@ -208,13 +219,14 @@ def _contents(random: random.Random) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "seed"), list(product(["text", "xor", "hexadecimal", "expression", "condition"], [1, 2])))
+@pytest.mark.parametrize(("kind", "seed"), list(product(["text", "xor", "hexadecimal", "expression", "beside", "condition"], [1, 2])))
 def test_generated_rules_that_are_screened_match_wherever_yara_matches(kind: str, seed: int) -> None:
     generator = random.Random(f"{kind} {seed}")
-    string = {"text": _text, "xor": _xor, "hexadecimal": _hexadecimal, "expression": _expression}.get(kind, _text)
+    string = {"text": _text, "xor": _xor, "hexadecimal": _hexadecimal, "expression": _expression, "beside": _expression}.get(kind, _text)
     rules: dict[str, str] = {}
     for number in range(RULES):
-        condition = _condition(generator) if kind == "condition" else generator.choice(["$a", "not $a"])
+        conditions = {"condition": _condition, "beside": _beside}
+        condition = conditions[kind](generator) if kind in conditions else generator.choice(["$a", "not $a"])
         source = of(f"$a = {string(generator)} $b = {_text(generator)}", f"{condition} and (true or $a or $b)")
         if reason(source) == "":
             rules[str(number)] = source

@@ -174,8 +174,7 @@ def _form(kinds: list[str]) -> str:
 
 
 def _condition(rule: RuleText, rules: frozenset[str]) -> Iterator[str]:
-    positional = any(token.kind == "string" and token.part[0] in "#@" for token in rule.condition) or {"at", "in"} & rule.words
-    if positional and any(token.kind == "regex" for token in rule.strings):
+    if not _regexes(rule).isdisjoint(_placed(rule)):
         yield "counts or places with a regular expression"
     before = ""
     for token in rule.condition:
@@ -190,3 +189,21 @@ def _condition(rule: RuleText, rules: frozenset[str]) -> Iterator[str]:
         elif token.part == "of" and not (before in ("all", "any", "none") or (before.isdecimal() and int(before) > 0)):
             yield "a computed number of strings, or none"
         before = token.part
+
+
+def _regexes(rule: RuleText) -> set[str]:
+    """The names, without their ``$``, of the strings that are regular expressions."""
+    found: set[str] = set()
+    name = ""
+    for token in rule.strings:
+        if token.kind == "string":
+            name = token.part[1:]
+        elif token.kind == "regex":
+            found.add(name)
+    return found
+
+
+def _placed(rule: RuleText) -> set[str]:
+    """The names of the strings whose matches are counted or placed: all of them where it is not said of which."""
+    counted = {token.part[1:] for token in rule.condition if token.kind == "string" and token.part[0] in "#@"}
+    return _regexes(rule) if "" in counted or {"at", "in"} & rule.words else counted
