@@ -20,6 +20,7 @@ from forensics.engine.workshop import Tools
 from forensics.errors import Corrupt, LimitExceeded
 from forensics.evidence.layers import open_exhibit
 from forensics.location import Location
+from forensics.members import stream_of
 from forensics.model import Entry, Fault, ImageDigest, LayerInfo, Scope
 
 
@@ -155,7 +156,7 @@ def test_a_file_in_a_folder_that_is_nearly_all_holes_is_left_as_one_in_an_image_
     (damage,) = image.damage
     assert re.match(r"1:folder:/hollow: has 10995116277760 bytes, more than 64 times those that lie on the disk \(\d+\): ", damage.message)
     stream = open_exhibit("1", folder).file_systems[0].open(Location.parse("1:folder:/hollow"))
-    with pytest.raises(LimitExceeded, match="nearly all are holes; not read"):
+    with pytest.raises(LimitExceeded, match=r"nearly all are holes; not read .*as an exhibit of its own"):
         content.read(stream, stream.size, (), tmp_path, keep=True)
 
 
@@ -167,6 +168,17 @@ def test_a_file_that_the_spool_cannot_take_is_beyond_a_bound_and_its_disk_is_not
             content.read(Hollow((64 << 20) + 1), (64 << 20) + 1, (), tmp_path, keep=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_member_that_the_spool_cannot_take_is_beyond_a_bound_and_its_disk_is_not_full(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((18 << 20) + 5, before[1]))
+    try:
+        with pytest.raises(LimitExceeded, match="more than one file may have"):
+            content.read_member(stream_of(bytes(1 << 20) for _ in range(20)), 1 << 30, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_is_told_whatever_size_the_evidence_claims(tmp_path: Path) -> None:

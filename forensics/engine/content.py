@@ -21,6 +21,7 @@ HEAD = 64 << 10  # what the type is read from
 LARGEST = 16 << 40  # bytes: what a spool can hold (ext4's own bound, and that of the sandbox)
 # A sparse file claims what it likes, and its zeros are read and digested one by one: two hours a terabyte (docs/benchmarks.md).
 SPARSE, SPARSE_FLOOR = 64, 1 << 40  # times the bytes of its medium, and bytes, that a file may have: it must pass both to be left
+_OWN = " (if it is the image of a medium, unpack it and give it as an exhibit of its own)"
 _ZEROS = bytes(CHUNK)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 
@@ -112,7 +113,8 @@ def read_member(stream: BinaryIO, limit: int, folder: Path) -> tuple[int, Digest
                 out.write(held)
                 del held[HEAD:]
             if out is not None:
-                out.write(chunk)
+                with _spooling(size):
+                    out.write(chunk)
             else:
                 held += chunk
     except BaseException:
@@ -167,10 +169,12 @@ def bound(stream: Stream, size: int, medium: int) -> None:
     allocated = getattr(stream, "allocated", None)
     if allocated is not None and size > max(SPARSE * allocated, SPARSE_FLOOR):
         raise LimitExceeded(
-            f"has {size} bytes, more than {SPARSE} times those that lie on the disk ({allocated}): nearly all are holes; not read"
+            f"has {size} bytes, more than {SPARSE} times those that lie on the disk ({allocated}): nearly all are holes; not read{_OWN}"
         )
     if medium and size > max(SPARSE * medium, SPARSE_FLOOR):
-        raise LimitExceeded(f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read")
+        raise LimitExceeded(
+            f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read{_OWN}"
+        )
 
 
 @contextlib.contextmanager
