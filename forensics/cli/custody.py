@@ -29,15 +29,14 @@ def custody() -> None:
 def show(folder: Path, trust_folder: Path, identity_folder: Path, as_json: bool) -> None:
     """The log as a document, event by event, and whether its head is signed."""
     case = open_case(folder)
-    lines = log.read(case.folder)
     if as_json:
-        for line in lines:
+        for line in log.read(case.folder):
             say(line)
         return
     signed = {
         int(each.path.stem): each for each in log.judged(case.folder, _trusted(trust_folder, identity_folder)) if each.path.stem.isdigit()
     }
-    for block in blocks(lines, signed):
+    for block in blocks(log.with_hands(case.folder), signed):
         click.echo(escape(block.heading))
         for name, value in block.particulars:
             click.echo(f"    {escape(name)}: {escape(value)}")

@@ -52,7 +52,7 @@ def write(case: Case, wanted: Wanted, by: str | None, as_json: bool) -> None:
             found,
             missing=missing_fields(case.info, case.exhibits()),
             at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            custody=custody.read(case.folder),
+            custody=custody.with_hands(case.folder),
             head=custody.head(case.folder),
             tool=f"forensics {__version__}",
             language=wanted.language_of(case),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from forensics.custody.events import EVENTS, PERSON_EVENTS, TOOL_EVENTS, check_event
 from forensics.custody.filling import fields_of, typed
 from forensics.custody.forms import FORMS
+from forensics.custody.hands import with_hands
 from forensics.custody.line import BODIES, LOG, ORIGIN, CustodyLine
 from forensics.custody.reading import head, legible, read, withheld
 from forensics.custody.writing import append
@@ -55,6 +56,7 @@ __all__ = [
     "transfer",
     "typed",
     "verify",
+    "with_hands",
     "withheld",
 ]
 

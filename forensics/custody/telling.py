@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from forensics.custody.checkpoints import Judged
+from forensics.custody.hands import GIVER
 from forensics.custody.line import CustodyLine
 from forensics.custody.signatures import SignedBy
 
@@ -100,7 +101,7 @@ def _signature(event: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     signature = body.get("signature")
     if isinstance(signature, Mapping):
         yield "signed by", f"{signature.get('name')} (certificate {signature.get('fingerprint')})"
-    elif event == "transferred":
+    elif event == "transferred" and GIVER not in body:
         yield "signed by", "nobody"
 
 

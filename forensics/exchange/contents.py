@@ -61,7 +61,7 @@ def pages(
             disclosed,
             disclosed,
             at=disclosure.made_at,
-            custody=custody.read(data),
+            custody=custody.with_hands(data),
             head=(disclosure.custody.seq, disclosure.custody.head),
             missing=(),
             tool=tool,
@@ -76,7 +76,7 @@ def pages(
         exhibits=disclosed.exhibits(),
         records=disclosed.records(),
         methods=disclosed.runs(),
-        custody=custody.read(data),
+        custody=custody.with_hands(data),
         names=case_uco.names_from(disclosed.names["case"]),
         markings=case_uco.Markings(
             statements=(disclosure.tlp, disclosure.pap, *disclosure.caveats),

@@ -15,6 +15,7 @@ from forensics.custody import LOG
 from forensics.custody.telling import blocks
 from forensics.digest import canonical, sha256
 from forensics.errors import UsageError
+from forensics.report import matter
 from forensics.signing import Identity, Trust, authority, certificates
 
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -295,6 +296,28 @@ def test_transfer_without_any_signature_is_a_notice_and_no_broken_chain(log: Pat
         "custody.jsonl, line 4: transfer not signed by the giver",
         "custody.jsonl, line 4: transfer not countersigned by the receiver",
     )
+
+
+def test_a_transfer_is_shown_with_who_signed_it_and_who_did_not(log: Path, giver: Identity, receiver: Identity) -> None:
+    def hands() -> list[tuple[str, str]]:
+        found = [line.body for line in custody.with_hands(log) if line.event == "transferred" and line.body]
+        return [(body["signed by the giver"], body["countersigned by the receiver"]) for body in found]
+
+    custody.append(log, "transferred", object="2026-1", body=TRANSFER, by="Somchai", at=AT + timedelta(minutes=4))
+    line = custody.transfer(log, "2026-2", TRANSFER, giver, at=AT + timedelta(minutes=5))
+    by_giver = f"Somchai (certificate {giver.fingerprint})"
+    assert hands() == [("nobody", "nobody"), (by_giver, "nobody")]
+    taken = received(log, receiver, line.seq)
+    assert hands()[1] == (by_giver, f"Dara (certificate {receiver.fingerprint}), line {taken.seq}")
+    told = [dict(block.particulars) for block in blocks(custody.with_hands(log), {}) if "[transferred]" in block.heading]
+    assert [each["countersigned by the receiver"] for each in told] == ["nobody", hands()[1][1]]
+    assert "signed by" not in told[0]
+    rows = matter.custody(custody.with_hands(log), custody.head(log)).first
+    shown = [dict(row.body or ()) for row in rows if row.event == "transferred"]
+    assert shown[0]["signed by the giver"].text == "nobody"
+    assert "signature" not in shown[1]
+    (log / custody.BODIES / f"{taken.body_sha256}.json").unlink()
+    assert [receiver for _, receiver in hands()] == ["not known: what a later countersignature says is withheld"] * 2
 
 
 def test_changed_transfer_breaks_both_signatures_though_the_chain_was_made_anew(log: Path, giver: Identity, receiver: Identity) -> None:
