@@ -177,6 +177,25 @@ def test_member_that_asks_for_endless_work_stays_locked_and_those_behind_it_are_
     assert isinstance(error, Locked)
 
 
+def test_of_the_first_of_several_volumes_what_lies_whole_in_it_is_read_and_the_rest_is_said() -> None:
+    """The checksums are those that libarchive's own test expects of this archive."""
+    members, findings, error = unpack(rar_archive, DATA / "rar5-solid-part01.rar")
+    assert {member.path: zlib.crc32(data) for member, data in members if member.kind == "file"} == {
+        "cebula.txt": 0x7E5EC49E,
+        "test.bin": 0x7CCA70CD,
+        "test1.bin": 0x7E13B2C6,
+        "test2.bin": 0xF166AFCB,
+        "test3.bin": 0x9FB123D9,
+        "test4.bin": 0x10C43ED4,
+        "test5.bin": 0xB9D155F2,
+        "test6.bin": 0x36A448FF,
+    }
+    assert [(finding.kind, finding.data["examples"]) for finding in findings] == [
+        ("unread-members", ["elf-Linux-ARMv7-ls: a part of it lies in another volume"])
+    ]
+    assert isinstance(error, Unsupported)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_an_archive_whose_headers_ask_for_endless_work_is_said_to_be_locked(known: bool, passwords: dict[str, str]) -> None:
     archive = bytearray((DATA / "rar5-hpsw.rar").read_bytes())
