@@ -22,16 +22,16 @@ def with_hands(folder: Path) -> Iterator[CustodyLine]:
     Where the body of a countersignature is withheld, whose it is, and of which transfer, is not known. Raises CustodyBroken.
     """
     taken: dict[int, str] = {}
-    hidden = False
+    hidden = 0  # the last countersignature whose body is withheld
     for line in read(folder):
         if line.event == "countersigned" and line.body is None:
-            hidden = True
+            hidden = line.seq
         elif line.event == "countersigned" and line.body is not None and isinstance(seq := line.body.get("transfer"), int):
             taken.setdefault(seq, f"{_name(line.body)}, line {line.seq}")
-    absent = "not known: what a later countersignature says is withheld" if hidden else NOBODY
     for line in read(folder):
         if line.event == "transferred" and line.body is not None:
             said = {name: value for name, value in line.body.items() if name != "signature"}
+            absent = "not known: what a later countersignature says is withheld" if hidden > line.seq else NOBODY
             said |= {GIVER: _name(line.body), RECEIVER: taken.get(line.seq, absent)}
             line = msgspec.structs.replace(line, body=said)
         yield line

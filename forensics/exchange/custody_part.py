@@ -7,12 +7,13 @@ what was examined, reviewed, reported or disclosed to others stays, and so does 
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from forensics import custody
 from forensics.custody import CustodyLine
-from forensics.custody.forms import FORMS
+from forensics.custody.forms import FORMS, Signature
 from forensics.errors import CustodyBroken
 from forensics.exchange.names import mentions
 
@@ -28,6 +29,7 @@ FIELDS = frozenset(
 _PEOPLE = frozenset({"from", "to", "witness"})  # whom a form does not say to be an officer: it may be the holder, a victim, a neighbour
 # Events whose form the giver signs and the receiver countersigns: an officer's identity is needed for both.
 _BY_OFFICERS = frozenset(event for event, form in FORMS.items() if "signature" in form.__struct_fields__)
+_COUNTERSIGNED = frozenset({"transfer", "statement_sha256", "signature"})
 CHECKPOINTS = Path("custody", "checkpoints")
 _DIGEST = re.compile(r"\b(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32})\b")
 _LOCAL = re.compile(r"(?:^|\s)(?:/|[A-Za-z]:\\)")  # the beginning of a path of this machine
@@ -36,21 +38,46 @@ _LOCAL = re.compile(r"(?:^|\s)(?:/|[A-Za-z]:\\)")  # the beginning of a path of 
 def lines(
     folder: Path, exhibits: Collection[str], small: Collection[str], protected: Collection[str]
 ) -> Iterator[tuple[CustodyLine, bool]]:
-    """Every line of the log with whether its body may leave. `small` are exhibits whose digests do not; `protected` are names."""
+    """Every line of the log with whether its body may leave. `small` are exhibits whose digests do not; `protected` are names.
+
+    A countersignature leaves with the transfer that it is over, and stays with it: it holds an unsalted digest of what that says.
+    """
+    gone: set[int] = set()
     for line in custody.read(folder):
-        yield line, may_leave(line, exhibits, small, protected)
+        leaves = _with_transfer(line, gone, protected) if line.event == "countersigned" else may_leave(line, exhibits, small, protected)
+        if leaves and line.event == "transferred":
+            gone.add(line.seq)
+        yield line, leaves
 
 
 def may_leave(line: CustodyLine, exhibits: Collection[str], small: Collection[str], protected: Iterable[str]) -> bool:
     """Whether the body of a line may be given to a partner."""
-    if line.event not in EVENTS or line.object not in exhibits or line.body is None or not line.body.keys() <= FIELDS:
+    known = FIELDS | {"signature"} if line.event in _BY_OFFICERS else FIELDS
+    if line.event not in EVENTS or line.object not in exhibits or line.body is None or not line.body.keys() <= known:
         return False
     if not line.body.keys().isdisjoint(_PEOPLE - {"from", "to"} if line.event in _BY_OFFICERS else _PEOPLE):
         return False
-    texts = [line.object, line.by or "", *_texts(line.body)]
-    if any(_LOCAL.search(text) for text in texts) or mentions(texts, protected):
+    said = {name: value for name, value in line.body.items() if name != "signature"}  # the signature is over these
+    texts = [line.object, line.by or "", *_texts(said)]
+    signer = _signer(line.body)
+    if signer is None or any(_LOCAL.search(text) for text in texts) or mentions([*texts, signer], protected):
         return False
     return line.object not in small or not any(_DIGEST.search(text) for text in texts)
+
+
+def _with_transfer(line: CustodyLine, gone: Collection[int], protected: Iterable[str]) -> bool:
+    if line.body is None or line.body.keys() != _COUNTERSIGNED or line.body["transfer"] not in gone:
+        return False
+    signer = _signer(line.body)
+    return signer is not None and not mentions([line.object, line.by or "", signer], protected)
+
+
+def _signer(body: Mapping[str, Any]) -> str | None:
+    """Who signed, "" where nobody did; `None` where what stands there is no signature."""
+    if "signature" not in body:
+        return ""
+    held = body["signature"]
+    return str(held["name"]) if isinstance(held, Mapping) and held.keys() == set(Signature.__struct_fields__) else None
 
 
 def _texts(value: object) -> Iterator[str]:

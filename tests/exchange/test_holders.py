@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import packages
 from parties import AT, FACTS, Office, all_bytes, record, without_pdf
 
 from forensics import custody
@@ -67,6 +68,28 @@ def test_a_transfer_between_officers_leaves(tmp_path: Path) -> None:
     top = office.opened(office.send(office.plan()), tmp_path / "vn")
     assert [json.loads(path.read_bytes())["body"] for path in (top / "data/custody/bodies").iterdir()] == [passed]
     assert b"wijaya" not in all_bytes(top)
+
+
+def test_signatures_of_a_transfer_leave_with_it_and_show_the_partner_who_signed(tmp_path: Path) -> None:
+    world = packages.World()
+    giver, receiver = (packages.identity_of(packages.officer(world.root, name), world.age) for name in ("Dewi", "Budi"))
+    office = Office(tmp_path, [record(1)])
+    passed = {"purpose": "to the laboratory", "from": "Dewi", "to": "Budi", "place": "Batam"}
+    for note in ({}, {"note": "he wept"}):
+        given = custody.transfer(office.case.folder, "2026-1", passed | note, giver, at=AT)
+        custody.countersign(office.case.folder, given.seq, receiver, at=AT)
+    custody.append(office.case.folder, "transferred", object="2026-1", body=passed, by="Dewi", at=AT)
+    office.seal()
+    data = office.opened(office.send(office.plan()), tmp_path / "vn") / "data"
+    held = [(line.event, line.body["signature"]["name"] if "signature" in line.body else "") for line in custody.read(data) if line.body]
+    assert held == [("transferred", "Dewi"), ("countersigned", "Budi"), ("transferred", "")]
+    assert custody.verify(data) == []
+    page = (data / "report.html").read_text()
+    assert f"Dewi (certificate {giver.fingerprint})" in page
+    assert f"Budi (certificate {receiver.fingerprint})" in page
+    assert page.count("signed by the giver") == 2 and page.count("nobody") == 2
+    told = [line.body or {} for line in custody.with_hands(data) if line.event == "transferred" and line.body]
+    assert [each["signed by the giver"] for each in told] == [f"Dewi (certificate {giver.fingerprint})", "nobody"]
 
 
 @pytest.mark.parametrize("role", ["victim", "smuggled person"])
