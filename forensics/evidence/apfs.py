@@ -1,4 +1,4 @@
-"""The snapshots of APFS volumes: how many, their names and times. libfsapfs does not give them.
+"""The snapshots of APFS volumes: how many, their names and times, which libfsapfs does not give; and a volume without them.
 
 Source: Apple File System Reference (2020-06-22): nx_superblock_t, omap_phys_t, btree_node_phys_t, apfs_superblock_t, j_snap_metadata_val_t.
 """
@@ -15,6 +15,7 @@ from forensics.evidence.libyal import Source
 _CONTAINER, _VOLUME = b"NXSB", b"APSB"
 _LEAF, _FIXED = 2, 4  # flags of a node
 _SNAPSHOT = 1  # the type of a record of a snapshot's metadata, in the top four bits of its key
+_SNAPSHOT_TREE = 152  # where a volume's superblock names the block of its tree of snapshots
 _DEPTH = 16
 _NODES = limits.SNAPSHOTS * _DEPTH  # of a tree of snapshots: each leaf holds one at least
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,23 +30,63 @@ class Snapshot(NamedTuple):
 
 def snapshots(source: Source, number: int) -> list[Snapshot]:
     """The snapshots of volume `number` (from 1 on) of a container. Raises Corrupt where what leads to them cannot be read."""
+    _, volume, size = _superblock(source, number)
+    (count,) = struct.unpack_from("<Q", volume, 216)
+    if not count:
+        return []
+    (at,) = struct.unpack_from("<Q", volume, _SNAPSHOT_TREE)
+    found = list(_records(source, at, size, set()))
+    if len(found) != min(count, limits.SNAPSHOTS):
+        raise Corrupt(f"the volume counts {count} snapshots, and {len(found)} can be read")
+    return found
+
+
+class _Over:
+    """A source one block of which is replaced."""
+
+    def __init__(self, source: Source, at: int, block: bytes) -> None:
+        self._source, self._at, self._block = source, at, block
+        self.size = source.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        data = self._source.read(offset, size)
+        first, last = max(offset, self._at), min(offset + len(data), self._at + len(self._block))
+        if first >= last:
+            return data
+        return data[: first - offset] + self._block[first - self._at : last - self._at] + data[last - offset :]
+
+
+def without_snapshots(source: Source, number: int) -> Source:
+    """The container as if volume `number` had no tree of snapshots, for libfsapfs, which looks the nodes of one of several levels up in the
+    object map, though they are named by their blocks, and then opens nothing of the volume. Raises Corrupt."""
+    at, volume, size = _superblock(source, number)
+    return _Over(source, at * size, _sealed(volume[:_SNAPSHOT_TREE] + bytes(8) + volume[_SNAPSHOT_TREE + 8 :]))
+
+
+def _sealed(block: bytes) -> bytes:
+    """A block with its checksum: Fletcher's, of 64 bits, over all that follows it (obj_phys_t)."""
+    low = high = 0
+    for (word,) in struct.iter_unpack("<I", block[8:]):
+        low = (low + word) % 0xFFFFFFFF
+        high = (high + low) % 0xFFFFFFFF
+    first = 0xFFFFFFFF - (low + high) % 0xFFFFFFFF
+    second = 0xFFFFFFFF - (low + first) % 0xFFFFFFFF
+    return struct.pack("<II", first, second) + block[8:]
+
+
+def _superblock(source: Source, number: int) -> tuple[int, bytes, int]:
+    """Where the superblock of volume `number` lies (its block), the superblock, and the size of a block. Raises Corrupt."""
     container, size = container_of(source)
     identifiers = [each for each in struct.unpack_from("<100Q", container, 184) if each]
     if number > len(identifiers):
         raise Corrupt(f"the container lists {len(identifiers)} volumes")
     (map_at,) = struct.unpack_from("<Q", container, 160)
     (tree,) = struct.unpack_from("<Q", block_at(source, map_at, size), 48)
-    volume = block_at(source, _resolve(source, tree, identifiers[number - 1], size), size)
+    at = _resolve(source, tree, identifiers[number - 1], size)
+    volume = block_at(source, at, size)
     if volume[32:36] != _VOLUME:
         raise Corrupt("the volume's superblock is not where the object map says")
-    (count,) = struct.unpack_from("<Q", volume, 216)
-    if not count:
-        return []
-    (at,) = struct.unpack_from("<Q", volume, 152)
-    found = list(_records(source, at, size, set()))
-    if len(found) != min(count, limits.SNAPSHOTS):
-        raise Corrupt(f"the volume counts {count} snapshots, and {len(found)} can be read")
-    return found
+    return at, volume, size
 
 
 def container_of(source: Source) -> tuple[bytes, int]:

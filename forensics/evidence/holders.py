@@ -8,6 +8,7 @@ from forensics.errors import EvidenceError, Locked, Unsupported
 from forensics.evidence import apfs, apfs_free, core_storage, lvm, shadow, signatures, wide
 from forensics.evidence.filesystem import FileSystem
 from forensics.evidence.keys import NAMES
+from forensics.evidence.libyal import Source
 from forensics.evidence.search import Member, Search, Volume, raise_storage, read_volume, why_locked, within
 from forensics.evidence.tsk import TskFileSystem
 from forensics.evidence.unallocated import UnallocatedSpace
@@ -118,11 +119,12 @@ def apfs_container(search: Search, volume: Volume) -> bool:
         inside = (*layers, Layer("volume", str(each.number)))
         keys = search.keys_of(inside)
         place = Volume(volume.medium, volume.offset, volume.size, inside, description=f"volume {each.name}")
+        source, each = (volume.source, each) if each.problem is None else _apfs_without_snapshots(volume, each, name)
         if each.problem is not None:
             search.refuse(place, "apfs", Unsupported(f"the volume cannot be read: {each.problem}"))
             continue
         try:
-            found = wide.open_apfs(volume.source, search.exhibit, inside, each, keys)
+            found = wide.open_apfs(source, search.exhibit, inside, each, keys)
         except EvidenceError as error:
             raise_storage(error)
             search.refuse(place, "apfs", error)
@@ -133,6 +135,17 @@ def apfs_container(search: Search, volume: Volume) -> bool:
         search.found(found[0])
         _apfs_snapshots(search, place, inside, each)
     return True
+
+
+def _apfs_without_snapshots(volume: Volume, failed: wide.ApfsVolume, name: str) -> tuple[Source, wide.ApfsVolume]:
+    """A volume that libfsapfs could not open, as it is without its snapshots; as it was where that is not why."""
+    try:
+        source = apfs.without_snapshots(volume.source, failed.number)
+        found = wide.apfs_volumes(source, name)[failed.number - 1 : failed.number]
+    except EvidenceError as error:
+        raise_storage(error)
+        found = []
+    return (source, found[0]) if found and found[0].problem is None else (volume.source, failed)
 
 
 def _apfs_snapshots(search: Search, place: Volume, inside: tuple[Layer, ...], volume: wide.ApfsVolume) -> None:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from commands import tool
 
 from forensics.errors import Corrupt
-from forensics.evidence import apfs, limits, lvm
+from forensics.evidence import apfs, limits, lvm, wide
 from forensics.evidence.image import open_image
 from forensics.evidence.keys import Keys, parse
 from forensics.evidence.layers import open_exhibit
@@ -242,13 +242,54 @@ def test_a_volume_without_snapshots_says_nothing_of_them_and_a_damaged_list_does
     opened = open_exhibit("1", tmp_path / "apfs.raw")
     assert [(layer.location, layer.examined) for layer in opened.layers] == [
         ("1:apfs-container:", True),
-        ("1:apfs-container:volume@1:", False),
+        ("1:apfs-container:volume@1:apfs:", True),
+        ("1:apfs-container:volume@1:apfs:snapshots:", False),
     ]
     (fault,) = opened.faults
-    assert "the volume cannot be read" in fault.message
+    assert "whether the volume has snapshots cannot be told" in fault.message
     with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1}, counted=3)
     (fault,) = open_exhibit("1", tmp_path / "apfs.raw").faults
     assert "whether the volume has snapshots cannot be told: the volume counts 3 snapshots, and 1 can be read" in fault.message
+
+
+def test_a_volume_whose_snapshots_fill_several_nodes_is_read_as_one_without_them(evidence: Path, tmp_path: Path) -> None:
+    """libfsapfs opens no such volume; Macs that back up every hour have them."""
+    raw = bytearray(with_snapshots(evidence, tmp_path / "apfs.raw", {"one": 1, "two": 2}).read_bytes())
+    tree = 88 * 4096
+    leaf = next(at for at in range(0, len(raw), 4096) if not any(raw[at : at + 4096]))
+    entries, values = raw[tree + 56 : tree + 2048], raw[tree + 2048 : tree + 4056]
+    raw[leaf : leaf + 4096] = bytes(32) + struct.pack("<HHIHHHHHHHH", 2, 0, 2, 0, 64, 0, 0, 0, 0, 0, 0) + entries + bytes(40) + values
+    raw[tree + 32 : tree + 4056] = struct.pack("<HHIHHHHHHHH", 1, 1, 1, 0, 64, 0, 0, 0, 0, 0, 0) + bytes(4000)
+    raw[tree + 56 : tree + 64] = struct.pack("<HHHH", 0, 8, 8, 8)
+    raw[tree + 120 : tree + 128] = ((1 << 60) | 5).to_bytes(8, "little")
+    raw[tree + 4048 : tree + 4056] = (leaf // 4096).to_bytes(8, "little")
+    for at in (tree, leaf):
+        raw[at : at + 8] = fletcher(raw[at + 8 : at + 4096])
+    (tmp_path / "apfs.raw").write_bytes(raw)
+    image = open_image(tmp_path / "apfs.raw")
+    (alone,) = wide.apfs_volumes(image, "1:apfs-container:")
+    assert alone.problem is not None
+    assert [snapshot.name for snapshot in apfs.snapshots(image, 1)] == ["one", "two"]
+    opened = open_exhibit("1", tmp_path / "apfs.raw")
+    assert [layer.location.partition(":volume@1:")[2] for layer in opened.layers[1:]] == [
+        "apfs:",
+        "apfs:snapshot@one:",
+        "apfs:snapshot@two:",
+    ]
+    plain = open_exhibit("1", evidence / "images/apfs.raw").file_systems[0]
+    assert list(opened.file_systems[0].walk()) == list(plain.walk())
+
+
+def test_a_volume_that_cannot_be_read_without_its_snapshots_either_is_said(evidence: Path, tmp_path: Path) -> None:
+    raw = bytearray((evidence / "images/apfs.raw").read_bytes())
+    at = max(at for at in range(0, len(raw), 4096) if raw[at + 32 : at + 36] == b"APSB")
+    raw[at + 128] ^= 0xFF  # where its object map lies
+    raw[at : at + 8] = fletcher(raw[at + 8 : at + 4096])
+    (tmp_path / "apfs.raw").write_bytes(raw)
+    opened = open_exhibit("1", tmp_path / "apfs.raw")
+    assert opened.file_systems == ()
+    (fault,) = opened.faults
+    assert (fault.location, fault.kind) == ("1:apfs-container:volume@1:", "unsupported")
 
 
 def test_a_tree_of_snapshots_that_leads_to_a_block_twice_is_left(evidence: Path, tmp_path: Path) -> None:
