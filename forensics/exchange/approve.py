@@ -4,10 +4,9 @@ Nothing in the draft is believed: records must be the sealed ones, report and gr
 says *now* must let the same records leave. The plain draft is removed when the encrypted package and its custody event are there.
 """
 
-import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -111,27 +110,47 @@ def approve(
             f"not approved: the keys pinned for {made.choice.to_state} are not those that {name} was drafted for; disclose again"
         )
     package = case.packages / f"{name}.tar.age"
-    if not _is_sent(case, checked, package):
+    whole = package.with_name(f".{package.name}.part")
+    if not _is_sent(case, checked, package, whole):
         root = checked.folder / draft.BAG
-        with _encrypted(root, name, package, keys, encrypt, _signed(checked, root, signer, at)) as made_whole:
-            body = _logged(checked, signer, package, sha256_file(made_whole), overrides)
+        _encrypt(root, name, package, whole, keys, encrypt, _signed(checked, root, signer, at))
+        try:
+            body = _logged(checked, signer, package, sha256_file(whole), overrides)
             custody.append(case.folder, "disclosed", object=name, body=body, by=signer.name, at=at)
-            os.rename(made_whole, package)
-            sync_folder(package.parent)
+        except BaseException:
+            whole.unlink(missing_ok=True)
+            raise
+        _put(whole, package)
     signer.checkpoint(case.folder, "disclosure", at)
     shutil.rmtree(checked.folder)
     return package
 
 
-def _is_sent(case: Case, checked: Checked, package: Path) -> bool:
-    """Whether the package that was logged is there, of an approval that was interrupted later. Raises PackageInvalid for another one."""
-    if not package.exists():
-        return False
-    lines = [line for line in custody.read(case.folder) if line.event == "disclosed" and line.object == checked.draft.id]
-    body = (lines[-1].body if lines else None) or {}
-    if (body.get("package_sha256"), body.get("tag_manifest_sha256")) != (sha256_file(package), sha256(checked.tags)):
+def _is_sent(case: Case, checked: Checked, package: Path, whole: Path) -> bool:
+    """Whether the package that was logged is there, of an approval that was interrupted later; `whole` is where it lies until it is logged.
+
+    Raises PackageInvalid where another one is there; NotDisclosable where none is: it may have left, and no second one is made of it.
+    """
+    found: custody.CustodyLine | None = None
+    for line in custody.read(case.folder):
+        found = line if line.event == "disclosed" and line.object == checked.draft.id else found
+    body = (found.body if found else None) or {}
+    stated = (body.get("package_sha256"), body.get("tag_manifest_sha256"))
+    if found and not package.exists() and whole.exists() and (sha256_file(whole), sha256(checked.tags)) == stated:
+        _put(whole, package)
+    if package.exists() and (sha256_file(package), sha256(checked.tags)) != stated:
         raise PackageInvalid(f"{package}: is there already, and is not what the custody log says of this draft; look into it, put it aside")
-    return True
+    if found and not package.exists():
+        raise NotDisclosable(
+            f"not approved again: by line {found.seq} of the custody log, of {found.at}, {checked.draft.id} was encrypted, and {package} is "
+            f"not there: it may have left. Put it back from a copy and approve to finish; or delete {checked.folder} and disclose again"
+        )
+    return package.exists()
+
+
+def _put(whole: Path, package: Path) -> None:
+    os.rename(whole, package)
+    sync_folder(package.parent)
 
 
 def _signed(checked: Checked, root: Path, signer: Signing, at: datetime) -> dict[str, bytes]:
@@ -209,23 +228,22 @@ def _house(made: Draft, root: Path, said: Disclosure, tags: bytes, officer: draf
         raise NotDisclosable(f"not approved: {draft.DRAFT} of {said.id} is of another draft; delete the draft and disclose again")
 
 
-@contextlib.contextmanager
-def _encrypted(root: Path, name: str, package: Path, keys: Iterable[str], encrypt: Encrypt, signed: Mapping[str, bytes]) -> Iterator[Path]:
-    """The encrypted bag under a temporary name, gone afterwards unless it was renamed."""
-    plain, temporary = package.with_name(f".{name}.tar"), package.with_name(f".{package.name}.part")
+def _encrypt(root: Path, name: str, package: Path, whole: Path, keys: Iterable[str], encrypt: Encrypt, signed: Mapping[str, bytes]) -> None:
+    """Write the encrypted bag to `whole`, which is not there where this raises."""
+    plain = package.with_name(f".{name}.tar")
     try:
         with open(os.open(plain, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as tar:
             bag.pack(root, name, tar, signed)
             tar.seek(0)
-            with open(temporary, "wb") as target:
+            with open(whole, "wb") as target:
                 encrypt(tar, target, keys)
                 target.flush()
                 os.fsync(target.fileno())
-        plain.unlink()
-        yield temporary
+    except BaseException:
+        whole.unlink(missing_ok=True)
+        raise
     finally:
         plain.unlink(missing_ok=True)
-        temporary.unlink(missing_ok=True)
 
 
 def _logged(checked: Checked, signer: Signing, package: Path, digest: str, given: Mapping[str, str]) -> dict[str, object]:

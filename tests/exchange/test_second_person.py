@@ -192,6 +192,44 @@ def test_an_approval_whose_checkpoint_failed_goes_on_with_the_package_that_was_l
     assert list(kept.problems(office.case)) == []
 
 
+def test_a_package_that_was_logged_and_is_not_there_is_not_made_again(office: Office) -> None:
+    made = office.draft(office.plan())
+    office.approver.__class__ = Unreachable
+    with pytest.raises(SigningError, match="no answer"):
+        office.approve(made.id)
+    office.approver.__class__ = Officer
+    package = office.case.packages / f"{made.id}.tar.age"
+    sent = package.read_bytes()
+    package.unlink()
+    lines = custody.head(office.case.folder)
+    with pytest.raises(NotDisclosable, match=rf"by line {lines[0]} of the custody log, .* {made.id} was encrypted, .*: it may have left"):
+        office.approve(made.id)
+    assert custody.head(office.case.folder) == lines
+    package.write_bytes(sent)
+    assert office.approve(made.id) == package
+
+
+def test_a_package_that_was_logged_and_not_put_in_its_place_by_a_crash_is_put_there(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = office.draft(office.plan())
+
+    def crash(*given: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError):
+        patched.setattr(approve, "_put", crash)
+        office.approve(made.id)
+    package = office.case.packages / f"{made.id}.tar.age"
+    assert not package.exists()
+    lines = custody.head(office.case.folder)
+    assert office.approve(made.id) == package
+    assert custody.head(office.case.folder) == lines  # not logged again; these officers' checkpoints are in memory
+    (body,) = [line.body for line in custody.read(office.case.folder) if line.event == "disclosed"]
+    assert body and body["package_sha256"] == hashlib.sha256(package.read_bytes()).hexdigest()
+    assert [each.name for each in office.case.packages.iterdir()] == [package.name]
+
+
 def test_a_package_that_the_log_does_not_know_is_not_written_over(office: Office) -> None:
     made = office.draft(office.plan())
     package = office.case.packages / f"{made.id}.tar.age"
