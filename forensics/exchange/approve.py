@@ -142,8 +142,8 @@ def _is_sent(case: Case, checked: Checked, package: Path, whole: Path) -> bool:
         raise PackageInvalid(f"{package}: is there already, and is not what the custody log says of this draft; look into it, put it aside")
     if found and not package.exists():
         raise NotDisclosable(
-            f"not approved again: by line {found.seq} of the custody log, of {found.at}, {checked.draft.id} was encrypted, and {package} is "
-            f"not there: it may have left. Put it back from a copy and approve to finish; or delete {checked.folder} and disclose again"
+            f"not approved again: by line {found.seq} of the custody log, of {found.at}, {checked.draft.id} was encrypted, and {package} "
+            f"is not there: it may have left. Put it back from a copy and approve to finish; or delete {checked.folder} and disclose again"
         )
     return package.exists()
 
