@@ -14,9 +14,16 @@ def plugin(
     name: str, kind: str = "extractor", idle: str | None = None, selection: str = "every file", inputs: dict[str, str] | None = None
 ) -> PluginInfo:
     return PluginInfo(
-        name=name, kind=kind, version="1", description=name, digest="d" * 64, source=f"{name}.py", selection=selection, idle=idle,
+        name=name,
+        kind=kind,  # type: ignore[arg-type]
+        version="1",
+        description=name,
+        digest="d" * 64,
+        source=f"{name}.py",
+        selection=selection,
+        idle=idle,
         inputs=inputs or {},
-    )  # type: ignore[arg-type]  # fmt: skip
+    )
 
 
 def entry(location: str, sha256: str = "a" * 64, size: int = 5, **findings: int) -> Examined:

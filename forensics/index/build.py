@@ -12,13 +12,29 @@ from forensics import segment
 from forensics.digest import digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
 from forensics.evidence.space import KIND
+from forensics.index import words
 from forensics.index.schema import INDEXES, LEVELS, SCHEMA, VERSION
 from forensics.index.trouble import is_damage, trouble
 from forensics.location import escape
-from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured, PluginInfo, Record, Result, RunInfo, StoredFinding
+from forensics.model import (
+    Derived,
+    Examined,
+    Fault,
+    LayerInfo,
+    Line,
+    Measured,
+    PluginInfo,
+    Record,
+    Result,
+    RunInfo,
+    StoredFinding,
+    Value,
+)  # fmt: skip
 
 _LOT = 4096  # rows held before they are written
 _RESULT = b'"type":"result"'
+_RESULT_ENDS = _RESULT + b"}"  # the members of a line are sorted: no other than a result can end so
+_EXACT = 2**53 - 1  # RFC 8785 section 3.2.2.3
 _LARGEST = 2**63 - 1  # that SQLite holds as an integer
 _INSERT = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -26,7 +42,6 @@ _INSERT = {
     "faults": "INSERT INTO faults VALUES (?, ?, ?, ?, ?)",
     "times": "INSERT INTO times VALUES (?, ?, ?, ?, ?, ?)",
     "ids": "INSERT INTO ids VALUES (?, ?, ?, ?)",
-    "words": "INSERT INTO words VALUES (?, ?, ?, ?)",
 }
 # Of each exhibit the latest run that is complete: runs are numbered as they begin, whenever the index came to hold them.
 _SHOW_THE_LATEST = """
@@ -46,10 +61,11 @@ def start(path: Path) -> None:
     """
     if is_current(path):
         return
-    if path.exists():
-        for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"), path.with_name(path.name + "-journal")):
-            each.unlink(missing_ok=True)
+    for old in (path, words.path_of(path)):
+        for ending in ("", "-wal", "-shm", "-journal"):
+            old.with_name(old.name + ending).unlink(missing_ok=True)
     try:
+        words.make(words.path_of(path))
         with contextlib.closing(sqlite3.connect(path)) as made, made:
             made.executescript(SCHEMA)
             made.execute(f"PRAGMA user_version = {VERSION}")
@@ -58,7 +74,11 @@ def start(path: Path) -> None:
 
 
 def is_current(path: Path) -> bool:
-    """Whether there is an index of this version at `path`; what is no database is none. Raises CaseError (the index in use)."""
+    """Whether there is an index of this version at `path`, with its words; what is no database is none. Raises CaseError (in use)."""
+    return all(_is_current(each) for each in (path, words.path_of(path)))
+
+
+def _is_current(path: Path) -> bool:
     if not path.exists():
         return False
     try:
@@ -71,10 +91,12 @@ def is_current(path: Path) -> bool:
 
 
 def runs_in(path: Path) -> set[str]:
-    """The runs that the index at `path` holds whole. Raises CaseError (the index in use, damaged)."""
+    """The runs that the index at `path` holds whole, with their words. Raises CaseError (the index in use, damaged)."""
     try:
+        searched = words.parts(words.path_of(path))
         with contextlib.closing(sqlite3.connect(path)) as index:
-            return {run for (run,) in index.execute("SELECT run FROM runs WHERE digest IS NOT NULL")}
+            wordless = {run for part, run in index.execute("SELECT part, run FROM parts") if (part, run) not in searched}
+            return {run for (run,) in index.execute("SELECT run FROM runs WHERE digest IS NOT NULL")} - wordless
     except sqlite3.DatabaseError as error:
         raise trouble(path, error) from error
 
@@ -96,13 +118,14 @@ def _in_order(segments: Iterable[Path]) -> list[Path]:
 
 def _write(path: Path, run: RunInfo, segments: list[Path], *, anew: bool) -> None:
     try:
-        with contextlib.closing(sqlite3.connect(path)) as index, index:
-            index.execute("PRAGMA synchronous = OFF")  # derived: a crash costs a rebuild, nothing else
-            index.execute("PRAGMA temp_store = FILE")
-            index.execute("PRAGMA cache_size = -65536")
-            _Builder(index, run).build(segments, anew=anew)
-        with contextlib.closing(sqlite3.connect(path)) as index, index:
-            index.executescript(INDEXES)
+        with words.Writer(words.path_of(path)) as found:
+            with contextlib.closing(sqlite3.connect(path)) as index, index:
+                index.execute("PRAGMA synchronous = OFF")  # derived: a crash costs a rebuild, nothing else
+                index.execute("PRAGMA temp_store = FILE")
+                index.execute("PRAGMA cache_size = -65536")
+                _Builder(index, found, run).build(segments, anew=anew)
+            with contextlib.closing(sqlite3.connect(path)) as index, index:
+                index.executescript(INDEXES)
     except sqlite3.DatabaseError as error:
         raise trouble(path, error) from error
 
@@ -127,8 +150,8 @@ def _run_digest(index: sqlite3.Connection, run: str) -> str:
 class _Builder:
     """Reads one run's segments into open tables; rows are held and written in lots."""
 
-    def __init__(self, index: sqlite3.Connection, run: RunInfo) -> None:
-        self._index, self._run = index, run
+    def __init__(self, index: sqlite3.Connection, found: words.Writer, run: RunInfo) -> None:
+        self._index, self._words, self._run = index, found, run
         self._plugins: dict[str, PluginInfo] = {plugin.name: plugin for plugin in run.plugins}
         self._parts: dict[str, int] = {}
         self._coverage: dict[tuple[int, str, str, str | None], list[int]] = {}
@@ -144,6 +167,8 @@ class _Builder:
                 self._index.execute("INSERT INTO parts (run, exhibit, current) VALUES (?, ?, 0)", (run, exhibit))
         for exhibit, part in self._index.execute("SELECT exhibit, part FROM parts WHERE run = ? ORDER BY part", (run,)):
             self._parts[escape(exhibit, separators=True)] = part
+        if anew:
+            self._words.replace(run, self._parts.values())
         parts = ", ".join(map(str, self._parts.values())) or "-1"
         self._source = f"SELECT location FROM records WHERE id = ? AND part IN ({parts})"  # noqa: S608 - numbers of ours
         self._index.execute("CREATE TEMP TABLE results (plugin TEXT, content TEXT, context TEXT, findings BLOB)")
@@ -159,7 +184,8 @@ class _Builder:
         self._index.execute("CREATE INDEX temp.results_key ON results (content, plugin, context)")
         for path in segments:
             for raw in segment.raw_lines(path):
-                self._line(segment.decoded(raw, path), raw)
+                if not raw.endswith(_RESULT_ENDS):
+                    self._line(segment.decoded(raw, path), raw)
             self._measurement(path)
         self._flush()
         self._index.execute("DROP TABLE results")
@@ -184,7 +210,7 @@ class _Builder:
     def _forget(self, run: str) -> None:
         parts = [part for (part,) in self._index.execute("SELECT part FROM parts WHERE run = ?", (run,))]
         for part in parts:
-            for table in ("entries", "records", "faults", "layers", "measured", "unmeasured", "coverage", "times", "words"):
+            for table in ("entries", "records", "faults", "layers", "measured", "unmeasured", "coverage", "times"):
                 self._index.execute(f"DELETE FROM {table} WHERE part = ?", (part,))  # noqa: S608 - names of ours
         self._index.execute("DELETE FROM parts WHERE run = ?", (run,))
         self._index.execute("DELETE FROM ids WHERE run = ?", (run,))
@@ -277,7 +303,7 @@ class _Builder:
             plugin_digest=info.digest,
             finding=finding,
         )
-        self._store(part, msgspec.structs.replace(record, id=identity(record)))
+        self._store(part, msgspec.structs.replace(record, id=_id_of(record)))
 
     def _derived(self, plugin: str, finding: StoredFinding) -> None:
         """An analyser's record stands where the first record stands that it derives from."""
@@ -309,12 +335,33 @@ class _Builder:
         self._row("records", record.id, part, finding.kind, level, record.plugin, at, naive, record.location, _encode(record))
         self._id(record.id, record.location, f"record {finding.kind} {record.plugin}")
         values = " ".join(str(value) for value in finding.data.values() if value is not None)
-        self._word(part, f"{finding.summary}\n{values}\n{finding.text}", record.location, finding.summary)
+        self._words.put(f"{finding.summary}\n{values}\n{finding.text}", record.location, finding.summary, part)
         if finding.when:
             self._time(part, finding.when, finding.kind, record.location, finding.summary)
 
     def _time(self, part: int, time: str, what: str, location: str, summary: str) -> None:
         self._row("times", part, time.removesuffix("Z"), not time.endswith("Z"), what, location, summary)
 
-    def _word(self, part: int, text: str, location: str, summary: str) -> None:
-        self._row("words", text, location, summary, part)
+
+def _id_of(record: Record) -> str:
+    """`identity`, faster where the plain encoder writes what RFC 8785 wants: no fractions, no inexact integers, names in ASCII."""
+    finding = record.finding
+    at = finding.locator
+    plain = (
+        (at is None or all(_plain(getattr(at, name)) for name in at.__struct_fields__))
+        and all(name.isascii() and _plain(value) for name, value in finding.data.items())
+        and all(_plain(each.size) for each in finding.attachments)
+    )
+    return sha256(_encode(record)) if plain else identity(record)
+
+
+def _plain(value: Value) -> bool:
+    match value:
+        case str() | None:  # what was decoded from JSON holds no lone surrogate
+            return True
+        case int():
+            return -_EXACT <= value <= _EXACT
+        case list():
+            return all(map(_plain, value))
+        case _:
+            return False

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from forensics.errors import CaseError
-from forensics.index import coverage
+from forensics.index import coverage, words
 from forensics.index.schema import LEVELS, SHORTEST
 from forensics.index.trouble import trouble
 from forensics.model import Coverage, Examined, Fault, ImageDigest, LayerInfo, Measured, Record, RunInfo
@@ -43,8 +43,8 @@ class Difference(Struct, frozen=True):
 class Index:
     """Questions to the index: over each exhibit's latest complete run, unless a run is named."""
 
-    def __init__(self, connection: sqlite3.Connection, run: str | None) -> None:
-        self._sql = connection
+    def __init__(self, connection: sqlite3.Connection, search: Path, run: str | None) -> None:
+        self._sql, self._words = connection, search
         where, values = ("run = ?", (run,)) if run else ("current = 1", ())
         rows = list(connection.execute(f"SELECT part, run, exhibit FROM parts WHERE {where} ORDER BY part", values))  # noqa: S608
         self._exhibits = {part: exhibit for part, _, exhibit in rows}
@@ -246,9 +246,10 @@ class Index:
             where, value = "text LIKE ? ESCAPE '!'", _anywhere(text)
         sql = f"SELECT DISTINCT location, summary FROM words WHERE {where} AND part IN ({self._parts}) ORDER BY location, summary LIMIT ?"  # noqa: S608
         number = 0
-        for row in self._sql.execute(sql, (value, limit)):
-            number += 1
-            yield row
+        with contextlib.closing(sqlite3.connect(_read_only(self._words), uri=True)) as found:
+            for row in found.execute(sql, (value, limit)):
+                number += 1
+                yield row
         self._sql.create_function("folded", 1, str.casefold, deterministic=True)
         # LIKE folds the case of ASCII letters alone, and much faster
         column, wanted = ("location", text) if text.isascii() else ("folded(location)", text.casefold())
@@ -268,7 +269,7 @@ def open_index(path: Path, run: str | None = None) -> Iterator[Index]:
         raise CaseError(f"{path}: nothing has been examined in this case yet; run `forensics examine`")
     try:
         with contextlib.closing(sqlite3.connect(_read_only(path), uri=True)) as connection:
-            yield Index(connection, run)
+            yield Index(connection, words.path_of(path), run)
     except sqlite3.DatabaseError as error:
         raise trouble(path, error) from error
 

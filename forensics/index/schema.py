@@ -1,4 +1,4 @@
-"""The tables of the index. They are derived: another version makes them anew."""
+"""The tables of the index and, in a database beside it, of its words. They are derived: another version makes them anew."""
 
 VERSION = 3
 SHORTEST = 3  # characters that the trigram tokenizer needs; shorter queries use LIKE
@@ -15,7 +15,11 @@ CREATE TABLE unmeasured (part INTEGER, phase TEXT, why TEXT);
 CREATE TABLE coverage (part INTEGER, plugin TEXT, outcome TEXT, reason TEXT, number INTEGER, findings INTEGER);
 CREATE TABLE times (part INTEGER, at TEXT, naive INTEGER, what TEXT, location TEXT, summary TEXT);
 CREATE TABLE ids (run TEXT, id TEXT, location TEXT, what TEXT);
+"""
+WORDS = """
+CREATE TABLE parts (part INTEGER PRIMARY KEY, run TEXT);
 CREATE VIRTUAL TABLE words USING fts5 (text, location UNINDEXED, summary UNINDEXED, part UNINDEXED, tokenize = 'trigram');
+INSERT INTO words (words, rank) VALUES ('automerge', 16);
 """
 INDEXES = """
 CREATE INDEX IF NOT EXISTS entries_location ON entries (location);
