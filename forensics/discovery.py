@@ -16,6 +16,7 @@ from types import CodeType
 from msgspec import Struct
 
 import forensics
+from forensics import later
 from forensics.digest import sha256
 from forensics.errors import InvalidPlugin, UsageError
 from forensics.model import Fault
@@ -47,10 +48,10 @@ class _Exact(SourceFileLoader):
 
     def __init__(self, name: str, path: Path, source: bytes) -> None:
         super().__init__(name, str(path))
-        self._source = source
+        self.code: CodeType = self.source_to_code(source, self.path)
 
     def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self._source, self.path)  # type: ignore[no-any-return,unused-ignore]
+        return self.code
 
 
 def shipped(name: str) -> Path:
@@ -135,12 +136,14 @@ def _plugins(path: Path) -> list[Loaded]:
     """The plugins of one file. Raises whatever the file raises."""
     source = path.read_bytes()
     name = f"forensics_plugin_{sha256(str(path).encode('utf-8', 'surrogateescape'))[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Exact(name, path, source))
-    assert spec and spec.loader
+    loader = _Exact(name, path, source)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # types that the file declares are resolved through here
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
+        later.check(loader.code, source)
     except BaseException:
         del sys.modules[name]
         raise

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, BinaryIO, NamedTuple
 
 import re2
-import zxingcpp
 from PIL import Image
 
 from forensics.plugin import ByteRange, Corrupt, File, Finding, LimitExceeded, Prepared, Value, extractor
@@ -123,6 +122,8 @@ def boarding_pass(file: File, patterns: tuple[Any, Any, Any], *, megapixels: int
 
 
 def _picture(file: File, limit: int) -> Iterator[Finding]:
+    import zxingcpp  # only where there is a picture
+
     with file.open() as stream:
         picture, scale = _decoded(stream, file.mime, limit)
     formats: Any = [getattr(zxingcpp.BarcodeFormat, name) for name in _BARCODES]

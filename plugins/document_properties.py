@@ -17,10 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
 import olefile
-import pypdf
 from defusedxml.ElementTree import fromstring
-from pypdf.errors import DependencyError, PyPdfError
-from pypdf.generic import IndirectObject
 
 from forensics.plugin import Corrupt, File, Finding, LimitExceeded, Unsupported, Value, extractor
 
@@ -33,8 +30,6 @@ MAX_DIRECTORY = 16 << 20  # bytes of a ZIP's central directory: some 200,000 mem
 MAX_SCRIPT = 64 << 10  # characters of script that go to the search index
 # What the libraries are known to raise on hostile bytes.
 DAMAGE = (
-    PyPdfError,
-    DependencyError,
     OSError,
     EOFError,
     SyntaxError,
@@ -175,7 +170,16 @@ _PDF_ACTIONS = {
 }
 
 
+def _pdf_damage() -> tuple[type[Exception], ...]:
+    """What pypdf is known to raise on hostile bytes."""
+    from pypdf.errors import DependencyError, PyPdfError
+
+    return (*DAMAGE, PyPdfError, DependencyError)
+
+
 def _pdf(stream: BinaryIO, said: list[str]) -> _Document:
+    import pypdf  # only where there is a PDF: it is the slowest to load of all libraries
+
     document = _Document("PDF document")
     try:
         reader = pypdf.PdfReader(stream, strict=False)
@@ -194,12 +198,12 @@ def _pdf(stream: BinaryIO, said: list[str]) -> _Document:
             _pdf_active(root, document)
         if any("xref" in line or "Object Streams" in line or "EOF marker" in line for line in said):
             document.damage = Corrupt("PDF whose table of objects is damaged; it was read by looking for the objects themselves")
-    except DAMAGE as error:
+    except _pdf_damage() as error:
         document.damage = Corrupt(f"PDF that cannot be read to its end ({type(error).__name__}: {error})")
     return document
 
 
-def _pdf_unlocked(reader: pypdf.PdfReader, document: _Document) -> bool:
+def _pdf_unlocked(reader: Any, document: _Document) -> bool:
     """Note how the PDF is encrypted (ISO 32000-1, 7.6), and try the empty password, with which any reader opens it."""
     rules = _resolved(reader.trailer.get("/Encrypt"))
     rules = rules if isinstance(rules, dict) else {}
@@ -208,7 +212,7 @@ def _pdf_unlocked(reader: pypdf.PdfReader, document: _Document) -> bool:
     document.data["encrypted"] = True
     try:
         opened = bool(reader.decrypt(""))
-    except DAMAGE:
+    except _pdf_damage():
         opened = False
     document.encryption = f"{method}, {'opens without a password' if opened else 'needs a password to open'}"
     return opened
@@ -216,6 +220,8 @@ def _pdf_unlocked(reader: pypdf.PdfReader, document: _Document) -> bool:
 
 def _resolved(value: Any) -> Any:
     """What a reference of a PDF points to, through at most ten references."""
+    from pypdf.generic import IndirectObject
+
     for _ in range(10):
         if not isinstance(value, IndirectObject):
             break
@@ -225,6 +231,8 @@ def _resolved(value: Any) -> Any:
 
 def _pdf_active(root: Any, document: _Document) -> None:
     """Walk the objects that the catalogue reaches, breadth first, and note actions and embedded files (ISO 32000-1, 12.6.4 and 7.11.4)."""
+    from pypdf.generic import IndirectObject
+
     waiting: list[Any] = [root]
     seen: set[int] = set()
     scripts: list[str] = []
@@ -238,7 +246,7 @@ def _pdf_active(root: Any, document: _Document) -> None:
                     continue
                 seen.add(item.idnum)
                 item = _resolved(item)
-        except DAMAGE as error:
+        except _pdf_damage() as error:
             document.damage = Corrupt(f"PDF with an object that cannot be read ({type(error).__name__}: {error})")
             continue
         if isinstance(item, dict):
@@ -263,7 +271,7 @@ def _pdf_dictionary(item: Any, document: _Document, scripts: list[str]) -> None:
             document.found("embedded file", _resolved(item.get("/UF")) or _resolved(item.get("/F")) or "without a name")
         if "/XFA" in item:
             document.found("XFA form", "form")
-    except DAMAGE as error:
+    except _pdf_damage() as error:
         document.damage = Corrupt(f"PDF with an action that cannot be read ({type(error).__name__}: {error})")
 
 

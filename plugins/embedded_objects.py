@@ -16,9 +16,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
 import olefile
-import pypdf
-from pypdf.errors import DependencyError, PyPdfError
-from pypdf.generic import IndirectObject
 
 from forensics.plugin import (
     Corrupt,
@@ -42,8 +39,6 @@ MAX_FILES = 5000
 MAX_TEXT = 4096
 # What the libraries are known to raise on hostile bytes.
 DAMAGE = (
-    PyPdfError,
-    DependencyError,
     OSError,
     EOFError,
     ValueError,
@@ -213,15 +208,24 @@ def _native(data: bytes) -> tuple[str, str, str, bytes]:
 # --- PDF --------------------------------------------------------------------------------------------------------------------
 
 
+def _pdf_damage() -> tuple[type[Exception], ...]:
+    """What pypdf is known to raise on hostile bytes."""
+    from pypdf.errors import DependencyError, PyPdfError
+
+    return (*DAMAGE, PyPdfError, DependencyError)
+
+
 def _pdf(stream: BinaryIO) -> Iterator[Member | Finding]:
     """Every file specification with an embedded file that the catalogue reaches, breadth first."""
+    import pypdf  # only where there is a PDF: it is the slowest to load of all libraries
+
     inventory = Inventory("PDF document")
     try:
         reader = pypdf.PdfReader(stream, strict=False)
         if reader.is_encrypted and not _unlocked(reader):
             inventory.locked("all that it may hold")
         root = None if inventory.locks else _resolved(reader.trailer.get("/Root"))
-    except DAMAGE as error:
+    except _pdf_damage() as error:
         raise Corrupt(f"PDF that cannot be read ({type(error).__name__}: {error})") from error
     for number, specification in enumerate(_specifications(root, inventory), 1):
         if number > MAX_FILES:
@@ -237,12 +241,14 @@ def _unlocked(reader: Any) -> bool:
     """Whether the empty password opens it, with which any reader opens it."""
     try:
         return bool(reader.decrypt(""))
-    except DAMAGE:
+    except _pdf_damage():
         return False
 
 
 def _resolved(value: Any) -> Any:
     """What a reference of a PDF points to, through at most ten references."""
+    from pypdf.generic import IndirectObject
+
     for _ in range(10):
         if not isinstance(value, IndirectObject):
             break
@@ -251,6 +257,8 @@ def _resolved(value: Any) -> Any:
 
 
 def _specifications(root: Any, inventory: Inventory) -> Iterator[Any]:
+    from pypdf.generic import IndirectObject
+
     waiting: list[Any] = [root]
     seen: set[int] = set()
     for count, item in enumerate(waiting):
@@ -269,7 +277,7 @@ def _specifications(root: Any, inventory: Inventory) -> Iterator[Any]:
                 below = [value for key, value in item.items() if key not in ("/Parent", "/EF")]
             else:
                 below = item[:MAX_OBJECTS] if isinstance(item, list) else []
-        except DAMAGE as error:
+        except _pdf_damage() as error:
             inventory.damaged("", f"object that cannot be read ({type(error).__name__}: {error})")
             continue
         waiting.extend(value for value in below if isinstance(value, IndirectObject | dict | list))
@@ -291,7 +299,7 @@ def _attachment(item: Any, number: int, inventory: Inventory) -> Iterator[Member
         checksum = _resolved(parameters.get("/CheckSum"))
         stated = getattr(checksum, "original_bytes", checksum) if checksum is not None else b""
         content = bytes(embedded.get_data())
-    except DAMAGE as error:
+    except _pdf_damage() as error:
         inventory.damaged(name, f"attachment that cannot be read ({type(error).__name__}: {error})")
     if content and isinstance(stated, bytes) and len(stated) == 16 and hashlib.md5(content, usedforsecurity=False).digest() != stated:
         inventory.damaged(name, f"its MD5 is not the stated {stated.hex()}")

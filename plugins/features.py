@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
-import phonenumbers
 import re2
 from msgspec import Struct
-from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNumberType
-from stdnum import iban as iban_check
 
 from forensics.plugin import STATES, ByteRange, File, Finding, Level, Prepared, Value, extractor
 
@@ -117,9 +114,7 @@ class Patterns:
 
 
 def prepare(*, limit: int = 10_000) -> Prepared:
-    """Compile the patterns for binary content and for text, and load the numbering plans and the IBAN registry."""
-    _plans()
-    iban_check.is_valid("GB29NWBK60161331926819")  # reads the registry's file, which a sandbox may forbid later
+    """Compile the patterns for binary content and for text."""
     run = {"utf-16": _UTF16_RUN}
     return Prepared((Patterns({**_PATTERNS, **run}), Patterns({**_PATTERNS, **_TEXT_PATTERNS, **run})))
 
@@ -408,6 +403,8 @@ def _cuts(text: bytes, start: int) -> Iterator[int]:
 @lru_cache(maxsize=4096)
 def _international(digits: str) -> tuple[str, str] | None:
     """E.164 form and region of a number with its country code, if it is valid."""
+    import phonenumbers  # only where there is what may be such a number: it loads every numbering plan
+
     if not 7 <= len(digits) <= 15:
         return None
     try:
@@ -416,7 +413,7 @@ def _international(digits: str) -> tuple[str, str] | None:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
-    return phonenumbers.format_number(number, PhoneNumberFormat.E164), phonenumbers.region_code_for_number(number) or "001"
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), phonenumbers.region_code_for_number(number) or "001"
 
 
 class _Plan(NamedTuple):
@@ -431,6 +428,8 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _plans() -> tuple[_Plan, ...]:
+    from phonenumbers import PhoneMetadata
+
     out = []
     for region in REGIONS:
         data: Any = PhoneMetadata.metadata_for_region(region)
@@ -442,6 +441,8 @@ def _plans() -> tuple[_Plan, ...]:
 @lru_cache(maxsize=4096)
 def _national(digits: str, mobile: bool) -> tuple[tuple[str, str], ...]:
     """Regions and E.164 forms that a number in national form can have; only mobile numbers on demand."""
+    import phonenumbers
+
     out = []
     for plan in _plans():
         if not digits.startswith(plan.prefix):
@@ -450,8 +451,8 @@ def _national(digits: str, mobile: bool) -> tuple[tuple[str, str], ...]:
         if mobile:
             fits = plan.mobile.fullmatch(own) is not None
         else:
-            number = PhoneNumber(country_code=plan.code, national_number=int(own))
-            fits = plan.any.fullmatch(own) is not None and phonenumbers.number_type(number) != PhoneNumberType.UNKNOWN
+            number = phonenumbers.PhoneNumber(country_code=plan.code, national_number=int(own))
+            fits = plan.any.fullmatch(own) is not None and phonenumbers.number_type(number) != phonenumbers.PhoneNumberType.UNKNOWN
         if fits:
             out.append((plan.region, f"+{plan.code}{own}"))
     return tuple(out)
@@ -492,10 +493,12 @@ def _national_feature(start: int, end: int, digits: str, numbers: tuple[tuple[st
 
 
 def _iban(data: bytes, start: int, end: int) -> Iterator[Feature]:
+    from stdnum import iban  # only where there is what may be one: it loads the registry
+
     text = data[start:end].decode("ascii")
     while text:
         compact = text.replace(" ", "")
-        if iban_check.is_valid(compact, check_country=False):
+        if iban.is_valid(compact, check_country=False):
             yield Feature(start, start + len(text), "iban", compact, {"country": compact[:2]})
             return
         text = text.rpartition(" ")[0]

@@ -1,6 +1,7 @@
 """Plugins are found wherever they may lie, and a broken one is named and stops no other."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,40 @@ def test_code_that_runs_is_that_of_the_digested_bytes_and_not_of_a_cache(tmp_pat
     (folder / "one.py").write_text(PLUGIN.format(name="bee"))  # same size, maybe the same second
     assert [loaded.plugin.name for loaded in discovery.load([folder]).plugins] == ["bee"]
     assert not (folder / "__pycache__").exists()
+
+
+LATE = """from forensics.plugin import File, extractor
+@extractor(version="1")
+def ant(file: File):
+    "Finds nothing."
+{body}
+    return iter(())
+"""
+
+
+def test_a_library_that_only_a_function_imports_is_missed_before_anything_is_read(tmp_path: Path) -> None:
+    found = discovery.load([write(tmp_path, late=LATE.format(body="    from no_such_library.deep import thing"))])
+    assert found.plugins == ()
+    assert [(fault.location, fault.message) for fault in found.faults] == [
+        ("late.py", "ModuleNotFoundError: No module named 'no_such_library'")
+    ]
+
+
+def test_a_library_whose_absence_a_function_answers_may_be_missing(tmp_path: Path) -> None:
+    body = "    try:\n        import no_such_library\n    except ImportError:\n        pass"
+    found = discovery.load([write(tmp_path, late=LATE.format(body=body))])
+    assert [loaded.plugin.name for loaded in found.plugins] == ["ant"] and found.faults == ()
+
+
+def test_a_library_that_only_a_function_imports_waits_for_it_where_a_confined_child_can_read_it(tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    write(home, lies_elsewhere="")
+    folder = write(tmp_path / "plugins", late=LATE.format(body="    import lies_elsewhere, colorsys"))
+    code = f"import pathlib, sys; from forensics import discovery; discovery.load([pathlib.Path({str(folder)!r})]); print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(home), *sys.path])}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert "lies_elsewhere" in said  # it is in no folder of installed packages
+    assert "colorsys" not in said
 
 
 def test_folders_are_ours_then_the_given_then_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ FLOORS: dict[str, float] = {
     "errors": 0, "location": 0, "model": 0,
     "members": 0.5, "digest": 0.5, "markup": 0.5, "magic_record": 0.4, "magic_subset": 0.5,  # the one stone that its own floor stands on
     "plugin": 1, "archives": 1, "segment": 1, "hashset": 1, "rules": 1, "carving": 1, "itunes": 1, "filetype": 1, "glob": 1, "signing": 1,
+    "later": 1,
     "evidence": 2, "custody": 2, "discovery": 2, "settings": 2,
     "case": 3,
     "index": 4, "review": 4.5,  # review asks the index
