@@ -1,8 +1,10 @@
 """What is in a package for people and for other tools: report, graph, how to verify; made of the disclosed records alone."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,28 +57,35 @@ def pages(
         return sealed.decode((data / "records" / f"{name}.json").read_bytes(), name)
 
     disclosed = Disclosed(disclosure.records, known or record, disclosure.seal)
-    made: dict[str, bytes] = {}
-    for number, language in enumerate(dict.fromkeys(languages)):
-        document = report.build(
-            disclosed,
-            disclosed,
-            at=disclosure.made_at,
-            custody=custody.with_hands(data),
-            head=(disclosure.custody.seq, disclosure.custody.head),
-            missing=(),
-            tool=tool,
-            language=language,
-            per_kind=PER_KIND,
-        )
-        name = f"report.{language}" if number else "report"
-        made[f"{name}.html"] = _page(document, disclosure, language)
-        made[f"{name}.pdf"] = _pdf(document, disclosure, language)
-    graph = case_uco.lines(
+    made: dict[str, Callable[[], bytes]] = {}
+    with ThreadPoolExecutor(1, "pdf") as beside:  # a PDF is made by a child process, and the rest meanwhile
+        for number, language in enumerate(dict.fromkeys(languages)):
+            document = report.build(
+                disclosed,
+                disclosed,
+                at=disclosure.made_at,
+                custody=custody.with_hands(data),
+                head=(disclosure.custody.seq, disclosure.custody.head),
+                missing=(),
+                tool=tool,
+                language=language,
+                per_kind=PER_KIND,
+            )
+            name = f"report.{language}" if number else "report"
+            pdf_made = beside.submit(_pdf, document, disclosure, language)
+            page = _page(document, disclosure, language)
+            made |= {f"{name}.html": partial(bytes, page), f"{name}.pdf": pdf_made.result}
+        graph = b"".join(_graph(data, disclosure, disclosed))
+        return {"case.jsonld": graph, **{name: content() for name, content in made.items()}, "verify.txt": _VERIFY.encode()}
+
+
+def _graph(data: Path, disclosure: Disclosure, disclosed: Disclosed) -> Iterator[bytes]:
+    return case_uco.lines(
         case=disclosed.info,
         exhibits=disclosed.exhibits(),
         records=disclosed.records(),
         methods=disclosed.runs(),
-        custody=custody.with_hands(data),
+        custody=custody.read(data),
         names=case_uco.names_from(disclosed.names["case"]),
         markings=case_uco.Markings(
             statements=(disclosure.tlp, disclosure.pap, *disclosure.caveats),
@@ -85,11 +94,6 @@ def pages(
         ),
         images=disclosed.images(),
     )
-    return {
-        "case.jsonld": b"".join(graph),
-        **made,
-        "verify.txt": _VERIFY.encode(),
-    }
 
 
 def _page(document: report.Document, disclosure: Disclosure, language: str) -> bytes:
