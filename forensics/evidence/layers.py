@@ -298,6 +298,10 @@ def _lies_in(part: Partition, volume: Volume) -> bool:
     return volume.offset < part.offset and part.offset + part.size <= volume.offset + volume.size
 
 
+def _all_of(volume: Volume, part: Partition) -> bool:
+    return (part.offset, part.size) == (volume.offset, volume.size)
+
+
 def _partition(search: Search, volume: Volume, system: VolumeSystem, part: Partition) -> None:
     end = volume.offset + volume.size
     inside = Layer("volume" if part.allocated else "unallocated", str(part.offset - volume.offset))
@@ -322,6 +326,8 @@ def _partition(search: Search, volume: Volume, system: VolumeSystem, part: Parti
         search.refuse(child, "volume", message)
     elif part.offset == volume.offset and search.file_systems and search.file_systems[-1].info.offset == volume.offset:
         return  # a hybrid image: this volume is the file system that was found at its start
+    elif _all_of(volume, part) and any(each.allocated and not _all_of(volume, each) for each in system.partitions):
+        return  # all of what the table lies in (`c` of BSD, 2 of Sun): the same table would be found in it, again and again
     else:
         if part.size > child.size:
             message = f"the volume has {part.size} bytes by the partition table, and {child.size} were acquired"

@@ -1,7 +1,9 @@
 """Every volume and every gap is a layer; what is not examined says why."""
 
 import errno
+import hashlib
 import json
+import lzma
 import shutil
 import struct
 import subprocess
@@ -15,7 +17,7 @@ from forensics.evidence.image import open_image
 from forensics.evidence.layers import Opened, open_exhibit, open_layers
 from forensics.evidence.search import Search, Volume
 from forensics.location import Location
-from forensics.model import LayerInfo
+from forensics.model import Entry, LayerInfo
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 MIB = 1 << 20
@@ -193,6 +195,19 @@ def test_a_luks_volume_is_locked(tmp_path: Path) -> None:
     run("cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", image, stdin="x")
     opened = open_exhibit("1", image)
     assert ([layer.kind for layer in opened.layers], [fault.kind for fault in opened.faults]) == (["luks2"], ["locked"])
+
+
+def test_a_partition_that_is_all_of_its_disk_is_not_searched_for_the_same_table_again(tmp_path: Path) -> None:
+    """The files and their digests are those of the other images of dfVFS."""
+    image = tmp_path / "ufs2.raw"
+    image.write_bytes(lzma.decompress((Path(__file__).parents[2] / "test_images/ufs2.raw.xz").read_bytes()))
+    opened = open_exhibit("1", image)
+    assert [row for row in rows(opened) if row[1] != "unallocated"] == [("1:bsd:", "bsd", True), ("1:volume@8192:ufs2:", "ufs2", True)]
+    assert opened.faults == ()
+    (system,) = opened.file_systems
+    (entry,) = [each for each in system.walk() if isinstance(each, Entry) and "/passwords.txt" in each.location]
+    content = system.open(Location.parse(entry.location)).read(0, entry.size)
+    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == "39cb097008d17660abd0539891a672af"
 
 
 class Opaque:
