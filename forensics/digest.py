@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import rfc8785
 
-from forensics.model import Digests
+from forensics.model import Digests, Record
 
 _EXACT = 2**53 - 1  # RFC 8785 section 3.2.2.3: numbers are IEEE doubles, integers beyond this lose digits
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -50,6 +50,26 @@ def canonical(value: object) -> bytes:
     """
     plain, simple = _plain(msgspec.to_builtins(value))
     return _encoder.encode(plain) if simple else rfc8785.dumps(plain)
+
+
+def canonical_record(record: Record) -> bytes:
+    """`canonical` of a record, several times faster for nearly all: the encoder alone, where nothing in it is to be written otherwise."""
+    finding = record.finding
+    numbers = [each.size for each in finding.attachments]
+    locator = () if finding.locator is None else (getattr(finding.locator, name) for name in finding.locator.__struct_fields__)
+    if all(name.isascii() for name in finding.data) and all(map(_as_it_is, (*finding.data.values(), *locator, *numbers))):
+        try:
+            return _encoder.encode(record)
+        except UnicodeEncodeError:  # a lone surrogate, which has a text form of its own
+            pass
+    return canonical(record)
+
+
+def _as_it_is(value: object) -> bool:
+    """Whether the encoder writes a value as RFC 8785 has it: no fraction, and no integer that a double does not hold."""
+    if isinstance(value, list):
+        return all(map(_as_it_is, value))
+    return value is None or isinstance(value, str) or (isinstance(value, int) and -_EXACT <= value <= _EXACT)
 
 
 def _plain(value: Any) -> tuple[Any, bool]:

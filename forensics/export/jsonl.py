@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from forensics.digest import canonical
+from forensics.digest import canonical, canonical_record
 from forensics.export import listing
 from forensics.export.listing import Listing
 from forensics.model import Examined, Fault, Record
@@ -14,7 +14,7 @@ from forensics.model import Examined, Fault, Record
 def lines(values: Iterable[Struct]) -> Iterator[bytes]:
     """`values` as canonical JSON, each with its newline; a value at its default is left out where its struct says so."""
     for value in values:
-        yield canonical(value) + b"\n"
+        yield (canonical_record(value) if isinstance(value, Record) else canonical(value)) + b"\n"
 
 
 def write(path: Path, values: Iterable[Record] | Iterable[Examined] | Iterable[Fault]) -> Listing:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from forensics import segment
-from forensics.digest import digest_of_sorted, identity, sha256
+from forensics.digest import canonical_record, digest_of_sorted, identity, sha256
 from forensics.errors import CaseError
 from forensics.evidence.space import KIND
 from forensics.index import words
@@ -28,13 +28,11 @@ from forensics.model import (
     Result,
     RunInfo,
     StoredFinding,
-    Value,
 )  # fmt: skip
 
 _LOT = 4096  # rows held before they are written
 _RESULT = b'"type":"result"'
 _RESULT_ENDS = _RESULT + b"}"  # the members of a line are sorted: no other than a result can end so
-_EXACT = 2**53 - 1  # RFC 8785 section 3.2.2.3
 _LARGEST = 2**63 - 1  # that SQLite holds as an integer
 _INSERT = {
     "entries": "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -303,7 +301,7 @@ class _Builder:
             plugin_digest=info.digest,
             finding=finding,
         )
-        self._store(part, msgspec.structs.replace(record, id=_id_of(record)))
+        self._store(part, msgspec.structs.replace(record, id=sha256(canonical_record(record))))
 
     def _derived(self, plugin: str, finding: StoredFinding) -> None:
         """An analyser's record stands where the first record stands that it derives from."""
@@ -341,27 +339,3 @@ class _Builder:
 
     def _time(self, part: int, time: str, what: str, location: str, summary: str) -> None:
         self._row("times", part, time.removesuffix("Z"), not time.endswith("Z"), what, location, summary)
-
-
-def _id_of(record: Record) -> str:
-    """`identity`, faster where the plain encoder writes what RFC 8785 wants: no fractions, no inexact integers, names in ASCII."""
-    finding = record.finding
-    at = finding.locator
-    plain = (
-        (at is None or all(_plain(getattr(at, name)) for name in at.__struct_fields__))
-        and all(name.isascii() and _plain(value) for name, value in finding.data.items())
-        and all(_plain(each.size) for each in finding.attachments)
-    )
-    return sha256(_encode(record)) if plain else identity(record)
-
-
-def _plain(value: Value) -> bool:
-    match value:
-        case str() | None:  # what was decoded from JSON holds no lone surrogate
-            return True
-        case int():
-            return -_EXACT <= value <= _EXACT
-        case list():
-            return all(map(_plain, value))
-        case _:
-            return False
