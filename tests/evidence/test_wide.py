@@ -179,7 +179,6 @@ def test_a_volume_that_macos_encrypted_opens_with_its_password_and_says_so(locke
     [
         ((), "no key was given for it"),
         (("password:apfs-test",), "the key given does not open it"),
-        (("recovery:apfs-test",), "the key given does not open it"),
     ],
 )
 def test_a_volume_that_macos_encrypted_stays_shut_without_its_password(locked_container: Path, given: tuple[str, ...], why: str) -> None:
