@@ -4,10 +4,12 @@ A plugin's file is compiled from the very bytes whose SHA-256 is recorded (never
 file that does not load is a fault with its name and never stops the others.
 """
 
+import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -48,10 +50,23 @@ class _Exact(SourceFileLoader):
 
     def __init__(self, name: str, path: Path, source: bytes) -> None:
         super().__init__(name, str(path))
-        self.code: CodeType = self.source_to_code(source, self.path)
+        self.code = _compiled(source, self.path)
 
     def get_code(self, fullname: str) -> CodeType:
         return self.code
+
+
+@cache
+def _compiled(source: bytes, path: str) -> CodeType:
+    """The code of a plugin's file. The key is its very bytes, so what one process compiled is good for those that are forked off it."""
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def compile_shipped() -> None:
+    """Compile the files that came with this installation, and run none of them. Raises UsageError, OSError."""
+    for path in _files((shipped("plugins"),)):
+        with contextlib.suppress(SyntaxError, ValueError):  # `load` names it
+            _compiled(path.read_bytes(), str(path))
 
 
 def shipped(name: str) -> Path:

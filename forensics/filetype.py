@@ -55,7 +55,7 @@ def _ask(head: bytes, *, mime: bool) -> str:
 
 def _ask_subset(head: bytes) -> str:
     """As `_ask`, of the smallest database that holds every test which these bytes may pass."""
-    known = _subsets(os.getpid())
+    known = _subsets()
     text = is_text(head)
     if known is None or not (text or is_binary(head)):
         return _ask(head, mime=True)
@@ -77,7 +77,7 @@ def _ask_subset(head: bytes) -> str:
 
 
 @cache
-def _subsets(pid: int) -> Subsets | None:
+def _subsets() -> Subsets | None:
     """The subsets of libmagic's database; `None` where its layout is not known, or libmagic cannot be given one."""
     folder = _folder()
     return subsets((folder / "magic.mgc").read_bytes()) if folder and hasattr(_library().libmagic, "magic_load_buffers") else None
@@ -85,7 +85,7 @@ def _subsets(pid: int) -> Subsets | None:
 
 @lru_cache(_KEPT)
 def _loaded(pid: int, text: bool, wanted: frozenset[int]) -> "_Loaded":
-    known = _subsets(pid)
+    known = _subsets()
     assert known is not None
     return _Loaded(known.database(wanted, text=text), text=text)
 

@@ -1,3 +1,4 @@
 """The engine: plans units of work, has them done by children that may die, and writes down what came of it."""
 
-PRELOADED = ["forensics.engine.door", "forensics.engine.child"]  # what the server of child processes loads, once for all of them
+# What the server of child processes loads, once for all of them
+PRELOADED = ["forensics.engine.door", "forensics.engine.child", "forensics.engine.ready"]

@@ -69,9 +69,9 @@ def examine(
             Crew(setup_of(images, options, spool), options.limits, children, case.extracted) as crew,
             ThreadPoolExecutor(1) as beside,
         ):
+            tool, loaded = tool_digest(), libraries()  # now, because the server of children is busy with what they need
             crew.hire(children if sum(Path(image).stat().st_size for image in images.values()) > LARGE else 1)
             prepared = beside.submit(meanwhile)
-            tool, loaded = tool_digest(), libraries()  # now, because the children are busy with their plugins
             described = plugins_of(crew)
             _warn(described, notice)
             with _cluster(case, images, options, described, spool, notice) as cluster:

@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,8 +16,9 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+@cache
 def tool_digest() -> str:
-    """SHA-256 over the tool's own source files, in order of their names."""
+    """SHA-256 over the tool's own source files, in order of their names, as they were when it was first asked for."""
     root = Path(__file__).parents[1]
     return identity([[str(path.relative_to(root)), sha256_file(path)] for path in sorted(root.rglob("*.py"))])
 
