@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from jinja2 import DictLoader, Environment, meta
 
+from forensics.case import create
+from forensics.engine import run
+from forensics.engine.options import Options
+from forensics.engine.outcome import Outcome
+from forensics.model import CaseInfo, Exhibit
 from forensics.report import check, prepare
 from forensics.report.compiling import environment, parts
 from forensics.report.kept import Kept
@@ -81,3 +86,19 @@ def test_a_template_that_was_kept_is_not_compiled_again_and_a_damaged_one_is(tmp
 def test_what_is_wanted_of_a_report_is_checked_without_loading_what_writes_it() -> None:
     assert loaded("from forensics import report\nreport.check(('report.html', 'summary.md'), 'en')") & {"jinja2", "babel"} == set()
     check(SHIPPED)
+
+
+def test_a_large_exhibit_that_is_walked_while_it_is_digested_is_examined_to_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: dict[int, Outcome] = {}
+    for large in (run.LARGE, 0):
+        monkeypatch.setattr(run, "LARGE", large)
+        case = create(tmp_path / str(large), CaseInfo(case_id="B"))
+        case.add_exhibit(Exhibit(exhibit_id="1", image=str(ROOT / "test_images" / "card.E01"), image_format="as found"), None)
+        with case.lock():
+            done[large] = run.examine(case, case.exhibits(), Options(children=2, plugins=("photo-exif",)), lambda told: None)
+        plans = case.run_folder(done[large].run) / "plan"
+        assert [path.name for path in sorted(plans.glob("*.zst"))] == ["0-0.jsonl.zst"]
+    assert {outcome.digest for outcome in done.values()} == {done[0].digest}
+    assert [outcome.unchanged for outcome in done.values()] == [{"1": True}, {"1": True}]

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,7 +161,9 @@ class _Run:
             plugins = [each.name for each in self._info.plugins if each.idle is None]
             if size:
                 self._notice(estimate.sentence(size, self._options.space, children, plugins))
-        self._measure("before", systems)
+        large = sum(each.size for each in systems.values()) > LARGE
+        # walking takes one core: of a large exhibit it is done beside its digests, where nothing of it is known from an earlier run
+        self._measure("before", systems, self._walks(systems) if large and not self._held else ())
         self._compare(systems)
         self._plan(systems)
         self._examine()
@@ -241,8 +243,8 @@ class _Run:
                 self._failed[exhibit] = _why(self._path(f"open-{number}"))
         return found
 
-    def _measure(self, phase: str, systems: dict[str, OpenedInfo]) -> None:
-        """Digests of every exhibit; each a custody event."""
+    def _measure(self, phase: str, systems: dict[str, OpenedInfo], beside: Iterable[Job] = ()) -> None:
+        """Digests of every exhibit, each a custody event; other jobs are done beside them."""
         self._phase = "measuring" if phase == "before" else "measuring again"
         self._bytes = self._bytes_total = 0
         jobs: list[Job] = []
@@ -253,7 +255,7 @@ class _Run:
                     Job(Task("measure", exhibit, phase=phase, sizes=self._sizes), path, place=f"{escape(exhibit, separators=True)}:")
                 )
                 self._bytes_total += systems[exhibit].size
-        self._crew.work(jobs, self._moved)
+        self._crew.work([*jobs, *beside], self._moved)
         told = said(self._case, "verified", self._info.run)
         for number, exhibit in enumerate(self._info.exhibits):
             path = self._path(f"{phase}-{number}")
@@ -301,20 +303,25 @@ class _Run:
         """Walk every file system of every exhibit and write down what is to be read."""
         self._phase = "planning"
         self._entries = self._bytes = self._bytes_total = 0
-        jobs = []
         for number, exhibit in enumerate(self._info.exhibits):
             if exhibit in self._held:
                 self._copy(number, self._held[exhibit])
+        self._crew.work(self._walks(systems), self._moved)
+        for number, exhibit in enumerate(self._info.exhibits):
+            for system in range(systems[exhibit].file_systems):
+                if why := _cut_short(self._path(f"walk-{number}-{system}"), f"{escape(exhibit, separators=True)}:"):
+                    self._unwalked.setdefault(exhibit, why)
+
+    def _walks(self, systems: dict[str, OpenedInfo]) -> list[Job]:
+        """Jobs that walk each file system of which there is no plan yet."""
+        jobs = []
+        for number, exhibit in enumerate(self._info.exhibits):
             for system in range(systems[exhibit].file_systems):
                 units = self._plans / f"{number}-{system}.jsonl.zst"
                 if not units.exists():
                     task = Task("plan", exhibit, file_system=system, sizes=self._sizes)
                     jobs.append(Job(task, self._path(f"walk-{number}-{system}"), units, place=f"{escape(exhibit, separators=True)}:"))
-        self._crew.work(jobs, self._moved)
-        for number, exhibit in enumerate(self._info.exhibits):
-            for system in range(systems[exhibit].file_systems):
-                if why := _cut_short(self._path(f"walk-{number}-{system}"), f"{escape(exhibit, separators=True)}:"):
-                    self._unwalked.setdefault(exhibit, why)
+        return jobs
 
     def _planned(self, number: int) -> bool:
         """Whether the plan has anything of the exhibit of this number."""
