@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]/]+\]|.", re.DOTALL)
+_WILD = re.compile(r"[*?\[]")
 
 
 def _translate(token: str) -> str:
@@ -37,4 +38,5 @@ def matches(path: str, globs: tuple[str, ...]) -> bool:
 @cache
 def mime_matches(mime: str, patterns: tuple[str, ...]) -> bool:
     """Whether a MIME type fits any of `patterns`, such as ``image/*``."""
-    return any(pattern("/" + each).fullmatch("/" + mime) for each in patterns)
+    plain = {each.lower() for each in patterns if not _WILD.search(each)}  # most are, and need no expression
+    return mime.lower() in plain or any(pattern("/" + each).fullmatch("/" + mime) for each in patterns if _WILD.search(each))

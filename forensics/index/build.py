@@ -65,8 +65,7 @@ def start(path: Path) -> None:
     try:
         words.make(words.path_of(path))
         with contextlib.closing(sqlite3.connect(path)) as made, made:
-            made.executescript(SCHEMA)
-            made.execute(f"PRAGMA user_version = {VERSION}")
+            made.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")  # else each statement waits for the disk
     except sqlite3.DatabaseError as error:
         raise trouble(path, error) from error
 
@@ -123,7 +122,7 @@ def _write(path: Path, run: RunInfo, segments: list[Path], *, anew: bool) -> Non
                 index.execute("PRAGMA cache_size = -65536")
                 _Builder(index, found, run).build(segments, anew=anew)
             with contextlib.closing(sqlite3.connect(path)) as index, index:
-                index.executescript(INDEXES)
+                index.executescript(f"BEGIN; {INDEXES} COMMIT;")
     except sqlite3.DatabaseError as error:
         raise trouble(path, error) from error
 

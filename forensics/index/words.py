@@ -38,8 +38,7 @@ def make(path: Path) -> None:
     """An empty database of words where there is none. Raises sqlite3.DatabaseError."""
     with contextlib.closing(sqlite3.connect(path)) as made, made:
         made.execute("PRAGMA synchronous = OFF")  # nothing is in it that could be lost
-        made.executescript(WORDS)
-        made.execute(f"PRAGMA user_version = {VERSION}")
+        made.executescript(f"BEGIN; {WORDS} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 class Writer:
