@@ -102,7 +102,8 @@ def test_an_exhibit_that_could_not_be_measured_says_so_and_why(tmp_path: Path) -
     index._unmeasured = {"before": {"2026-0417-1": "measure: killed by <SIGSEGV>"}}
     document = fakes.document(of=index)
     text = page(document, index, tmp_path)
-    assert 'not taken: the exhibit could not be measured</span>: <bdi lang="en" translate="no">measure: killed by &lt;SIGSEGV&gt;</bdi>' in text
+    why = '<bdi lang="en" translate="no">measure: killed by &lt;SIGSEGV&gt;</bdi>'
+    assert f"not taken: the exhibit could not be measured</span>: {why}" in text
     assert text.count("not taken: this exhibit was not examined in a complete run") == 1  # the other exhibit
     summary = page(document, index, tmp_path, "summary.md")
     assert "**not taken: the exhibit could not be measured**: measure: killed by" in summary
