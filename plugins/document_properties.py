@@ -16,9 +16,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
-import olefile
-from defusedxml.ElementTree import fromstring
-
 from forensics.plugin import Corrupt, File, Finding, LimitExceeded, Unsupported, Value, extractor
 
 MAX_TEXT = 4096  # characters of a property that are kept
@@ -321,6 +318,8 @@ _OLE_KINDS = {
 
 
 def _ole(stream: BinaryIO) -> _Document:
+    import olefile  # only where there is such a file
+
     document = _Document("OLE document")
     try:
         with olefile.OleFileIO(stream) as ole:
@@ -546,6 +545,8 @@ def _odf(archive: zipfile.ZipFile, names: list[str], kind: str, document: _Docum
 
 
 def _xml(archive: zipfile.ZipFile, name: str) -> Any:
+    from defusedxml.ElementTree import fromstring  # only where there is such a file
+
     return fromstring(_member(archive, name), forbid_dtd=True)
 
 

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, BinaryIO
 
-import olefile
-
 from forensics.plugin import (
     Corrupt,
     File,
@@ -110,6 +108,8 @@ def _quiet() -> Iterator[None]:
 
 def _ole(stream: BinaryIO) -> Iterator[Member | Finding]:
     """Packages (``\\x01Ole10Native``), and whole files in a stream of their own (``Package``, ``CONTENTS``)."""
+    import olefile  # only where there is such a file
+
     inventory = Inventory("OLE document")
     try:
         ole = olefile.OleFileIO(stream)

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import olefile
-
 from forensics.markup import text_of
 from forensics.plugin import Corrupt, File, Finding, Inventory, Member, Unsupported, Value, container, shown, stream_of
 
@@ -47,6 +45,8 @@ def outlook_message(file: File) -> Iterator[Member | Finding]:
     Messages within are read likewise. Raises Unsupported where the content is no such message, or after the rest where attachments are
     stored in a way that is not read, Corrupt after what could be read of a damaged one.
     """
+    import olefile  # only where there is such a file
+
     inventory = Inventory("Outlook message")
     with file.open() as stream:
         if stream.read(8) != b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":

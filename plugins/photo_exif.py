@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO, cast
 
-import exifread
 from PIL import Image, UnidentifiedImageError
 
 from forensics.plugin import Attachment, Corrupt, File, Finding, LimitExceeded, Unsupported, Value, extractor
@@ -116,6 +115,8 @@ def photo_exif(file: File) -> Iterator[Finding]:
         exif = _exif_block(stream, head, picture)
         tags: dict[str, Any] = {}
         if exif:
+            import exifread  # only where there are tags
+
             try:
                 tags = exifread.process_file(cast(BinaryIO, _Metered(exif)), details=False, extract_thumbnail=False)
             except DAMAGE as error:

@@ -4,6 +4,7 @@ Neither reads evidence nor runs a plugin. A server can only be told what to impo
 """
 
 import contextlib
+import gc
 
 from forensics import discovery, filetype
 from forensics.errors import ForensicsError
@@ -14,6 +15,7 @@ def _ready() -> None:
     with contextlib.suppress(ForensicsError, OSError):  # a child comes upon it again, and says it to somebody
         discovery.compile_shipped()
         filetype.mime_of(b"\0")
+    gc.freeze()  # what is loaded stays: children need not look through it for what could be freed, so its memory stays shared
 
 
 _ready()
