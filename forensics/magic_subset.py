@@ -68,9 +68,11 @@ class Subsets:
         self._signs = sorted({sign for test in tests for group in test.signs for sign in group}, key=lambda sign: sign.expression)
         numbers = {sign: number for number, sign in enumerate(self._signs)}
         self._groups = {number: [frozenset(numbers[sign] for sign in group) for group in tests[number].signs] for number in self._signed}
-        self._always = tuple(number for number, test in enumerate(tests) if not test.needs)
-        self._speaking = frozenset(number for number, test in enumerate(tests) if (test.for_texts or test.vague) and not test.binary)
-        self._again = {number for number, test in enumerate(tests) if test.again}
+        self._always = frozenset(number for number, test in enumerate(tests) if not test.needs)
+        self._again = frozenset(number for number, test in enumerate(tests) if test.again)
+        self._again_always = self._again & self._always
+        speaking = {number for number, test in enumerate(tests) if (test.for_texts or test.vague) and not test.binary}
+        self._speaking_signed, self._speaking_unsigned = speaking & self._groups.keys(), speaking - self._groups.keys()
         self._needing = {text: self._places(text) for text in (False, True)}
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
@@ -94,7 +96,7 @@ class Subsets:
         found: set[int] = set()
         for form in _forms(head) if text else (head,):
             numbers = set(self._standing(form, text))
-            for number in self._again & numbers.union(self._always):
+            for number in self._again_always.union(self._again & numbers):
                 if any(all(asked.holds(form) for asked in way) for way in self._tests[number].again):
                     return None
             found |= numbers
@@ -128,8 +130,9 @@ class Subsets:
 
     def plain(self, wanted: frozenset[int], signs: frozenset[int]) -> bool:
         """Whether no test for texts can say anything of a text with these tests, and none for binaries that nothing is known."""
-        able = self._speaking & wanted.union(self._always)
-        return able.isdisjoint(signs) and able <= self._groups.keys()
+        if not (self._speaking_unsigned.isdisjoint(wanted) and self._speaking_unsigned.isdisjoint(self._always)):
+            return False
+        return not any(number in wanted or number in self._always for number in signs & self._speaking_signed)
 
     def database(self, wanted: frozenset[int], *, text: bool) -> Database:
         """The database for contents of which these tests are `wanted`."""

@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from jinja2 import DictLoader, Environment, meta
+from jinja2 import meta
 
 from forensics.case import create
 from forensics.engine import run
@@ -15,8 +14,7 @@ from forensics.engine.outcome import Outcome
 from forensics.model import CaseInfo, Exhibit
 from forensics.report import check, prepare
 from forensics.report.compiling import environment, parts
-from forensics.report.kept import Kept
-from forensics.report.language import SOURCE, catalogue, languages, templates_folder
+from forensics.report.language import SOURCE, catalogue
 from forensics.report.template import SHIPPED, chosen
 
 ROOT = Path(__file__).parents[1]
@@ -56,31 +54,6 @@ def test_every_part_of_a_template_is_compiled_before_the_report_is_written(name:
     assert {name, *parts(template)} <= held
     found = meta.find_referenced_templates(made.parse((ROOT / "report_templates" / name).read_text("utf-8")))
     assert set(parts(template)) == set(found)
-
-
-@pytest.mark.parametrize("name", ["report.html", "summary.md"])
-def test_a_template_compiles_to_the_same_in_every_language_so_that_one_may_be_kept_for_all(name: str) -> None:
-    text = (templates_folder() / name).read_text("utf-8")
-    assert len({str(environment(catalogue(language), None).compile(text, raw=True)) for language in languages()}) == 1
-
-
-def test_a_template_that_was_kept_is_not_compiled_again_and_a_damaged_one_is(tmp_path: Path) -> None:
-    text = "{% for each in (1, 2) %}{{ each }} {% endfor %}"
-
-    def shown() -> str:
-        made = Environment(loader=DictLoader({"page": text}), bytecode_cache=Kept(tmp_path / "cache"))
-        return made.get_template("page").render()
-
-    assert shown() == "1 2 "
-    (entry,) = (tmp_path / "cache").iterdir()
-    good = entry.read_bytes()
-    assert sha256(good[32:]).digest() == good[:32]
-    before = entry.stat().st_ino
-    assert shown() == "1 2 "
-    assert entry.stat().st_ino == before  # else it was compiled and written again
-    entry.write_bytes(good[:-1] + b"!")
-    assert shown() == "1 2 "
-    assert entry.read_bytes() == good
 
 
 def test_what_is_wanted_of_a_report_is_checked_without_loading_what_writes_it() -> None:

@@ -166,15 +166,10 @@ def bound(stream: Stream, size: int, medium: int) -> None:
     """
     if size > LARGEST:
         raise LimitExceeded(f"has {size} bytes, more than the {LARGEST} that are read of one file")
-    allocated = getattr(stream, "allocated", None)
-    if allocated is not None and size > max(SPARSE * allocated, SPARSE_FLOOR):
-        raise LimitExceeded(
-            f"has {size} bytes, more than {SPARSE} times those that lie on the disk ({allocated}): nearly all are holes; not read{_OWN}"
-        )
-    if medium and size > max(SPARSE * medium, SPARSE_FLOOR):
-        raise LimitExceeded(
-            f"has {size} bytes, more than {SPARSE} times those of its medium ({medium}): nearly all are holes; not read{_OWN}"
-        )
+    held = {"that lie on the disk": getattr(stream, "allocated", None), "of its medium": medium or None}
+    for where, most in held.items():
+        if most is not None and size > max(SPARSE * most, SPARSE_FLOOR):
+            raise LimitExceeded(f"has {size} bytes, more than {SPARSE} times those {where} ({most}): nearly all are holes; not read{_OWN}")
 
 
 @contextlib.contextmanager

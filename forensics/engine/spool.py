@@ -82,15 +82,10 @@ def setup_of(images: dict[str, str], options: Options, spool: Path) -> Setup:
 
 
 def cache(spool: Path) -> Path:
-    """Where rules are kept compiled, once and not once a run: the user's cache folder, the spool where there is none to write to."""
-    return user_cache() or spool / "cache"
-
-
-def user_cache() -> Path | None:
-    """This user's cache folder of ours, `None` where there is none to write to."""
+    """This user's cache folder, so that rules are compiled once and not once a run; the spool where there is none to write to."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forensics"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+        return spool / "cache"
+    return folder if os.access(folder, os.W_OK) else spool / "cache"

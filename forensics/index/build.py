@@ -16,19 +16,7 @@ from forensics.index import words
 from forensics.index.schema import INDEXES, LEVELS, SCHEMA, VERSION
 from forensics.index.trouble import is_damage, trouble
 from forensics.location import escape
-from forensics.model import (
-    Derived,
-    Examined,
-    Fault,
-    LayerInfo,
-    Line,
-    Measured,
-    PluginInfo,
-    Record,
-    Result,
-    RunInfo,
-    StoredFinding,
-)  # fmt: skip
+from forensics.model import Derived, Examined, Fault, LayerInfo, Line, Measured, PluginInfo, Record, Result, RunInfo, StoredFinding
 
 _LOT = 4096  # rows held before they are written
 _RESULT = b'"type":"result"'

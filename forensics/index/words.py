@@ -61,12 +61,14 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Write what is held, and make it durable. Raises sqlite3.Error, OSError."""
-        if kind is None:
-            self._flush()
-        self._keep = kind is None
-        if self._thread:
-            self._queue.put(None)
-            self._thread.join()
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._keep = kind is None
+            if self._thread:
+                self._queue.put(None)
+                self._thread.join()
         if kind is None and self._error:
             raise self._error
 

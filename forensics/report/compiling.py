@@ -15,10 +15,8 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
-from forensics.engine.spool import user_cache
 from forensics.errors import UsageError
 from forensics.report import markup
-from forensics.report.kept import Kept
 from forensics.report.language import templates_folder
 from forensics.report.template import Template
 from forensics.report.text import plain_text
@@ -54,10 +52,8 @@ def _plain(folder: Path | None) -> jinja2.Environment:
     loader = (
         ours if folder is None else jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder), ours, jinja2.PrefixLoader({"shipped": ours})])
     )
-    kept = user_cache() if folder is None else None
     return kind(
         loader=loader,
-        bytecode_cache=Kept(kept) if kept else None,
         autoescape=True,  # for every template, whatever its name ends in
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.i18n"],
