@@ -11,7 +11,6 @@ import ctypes
 import struct
 import sys
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 import re2
 
@@ -21,7 +20,6 @@ _HEADER = struct.Struct("<IIII")
 _MAGIC, _VERSION = 0xF11E041C, 16
 _KEYS = (1, 2, 4)  # bytes by which the bytes that a test needs are looked up
 _FOLDED = 1 << 10  # bytes in which they may stand in either case
-_REMEMBERED = 4096  # sets of signs for which the tests are remembered
 _NOWHERE = "\\x00"  # stands in no text
 _UTF8 = b"\xef\xbb\xbf"
 _WIDE = (
@@ -65,14 +63,21 @@ class Subsets:
     def __init__(self, header: bytes, tests: list[Test], named: Named) -> None:
         self._header, self._tests, self._named = header, tests, named.records
         self._signed = [number for number, test in enumerate(tests) if test.signs]
-        self._signs = sorted({sign for test in tests for group in test.signs for sign in group}, key=lambda sign: sign.expression)
+        self._signs = sorted({sign for test in tests for group in test.signs for sign in group}, key=lambda sign: (sign.expression, sign.word))
         numbers = {sign: number for number, sign in enumerate(self._signs)}
-        self._groups = {number: [frozenset(numbers[sign] for sign in group) for group in tests[number].signs] for number in self._signed}
+        # of each sign the tests that have it in their first group of signs, and in their second where they have one
+        self._first, self._second = (
+            self._by_sign(
+                (number, [numbers[sign] for sign in test.signs[group]]) for number, test in enumerate(tests) if group < len(test.signs)
+            )
+            for group in (0, 1)
+        )
+        self._one_group = frozenset(number for number in self._signed if len(tests[number].signs) == 1)
         self._always = frozenset(number for number, test in enumerate(tests) if not test.needs)
         self._again = frozenset(number for number, test in enumerate(tests) if test.again)
         self._again_always = self._again & self._always
         speaking = {number for number, test in enumerate(tests) if (test.for_texts or test.vague) and not test.binary}
-        self._speaking_signed, self._speaking_unsigned = speaking & self._groups.keys(), speaking - self._groups.keys()
+        self._speaking_signed, self._speaking_unsigned = speaking.intersection(self._signed), speaking.difference(self._signed)
         self._needing = {text: self._places(text) for text in (False, True)}
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
@@ -84,7 +89,6 @@ class Subsets:
         self._search.Compile()
         self._counted = frozenset(number for number, sign in enumerate(self._signs) if sign.times > 1)
         self._far = [(number, sign.word) for number, sign in enumerate(self._signs) if not sign.expression]
-        self._shown = lru_cache(_REMEMBERED)(self._shown)  # type: ignore[method-assign]
 
     @property
     def expressions(self) -> list[str]:
@@ -154,9 +158,18 @@ class Subsets:
         rare = [number for number in found & self._counted if begin.lower().count(self._signs[number].word) < self._signs[number].times]
         return self._shown(found.difference(rare).union(number for number, word in self._far if word in text))
 
+    @staticmethod
+    def _by_sign(tests: Iterable[tuple[int, list[int]]]) -> dict[int, set[int]]:
+        found: dict[int, set[int]] = {}
+        for number, signs in tests:
+            for sign in signs:
+                found.setdefault(sign, set()).add(number)
+        return found
+
     def _shown(self, found: frozenset[int]) -> frozenset[int]:
         """The tests of whose every group of signs one is `found`."""
-        return frozenset(number for number, groups in self._groups.items() if not any(found.isdisjoint(group) for group in groups))
+        first, second = (set().union(*(each[sign] for sign in found & each.keys())) for each in (self._first, self._second))
+        return frozenset(first & second.union(self._one_group))
 
 
 def _forms(text: bytes) -> Iterator[bytes]:
