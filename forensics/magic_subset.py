@@ -63,7 +63,8 @@ class Subsets:
     def __init__(self, header: bytes, tests: list[Test], named: Named) -> None:
         self._header, self._tests, self._named = header, tests, named.records
         self._signed = [number for number, test in enumerate(tests) if test.signs]
-        self._signs = sorted({sign for test in tests for group in test.signs for sign in group}, key=lambda sign: (sign.expression, sign.word))
+        signs = {sign for test in tests for group in test.signs for sign in group}
+        self._signs = sorted(signs, key=lambda sign: (sign.expression, sign.word))
         numbers = {sign: number for number, sign in enumerate(self._signs)}
         # of each sign the tests that have it in their first group of signs, and in their second where they have one
         self._first, self._second = (
