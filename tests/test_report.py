@@ -170,6 +170,29 @@ def test_why_nothing_was_offered_to_a_plugin_is_said(tmp_path: Path) -> None:
     ]
 
 
+def test_an_exhibit_in_which_nothing_could_be_opened_is_named_on_the_first_page_and_where_it_says_what_was_not_examined(
+    tmp_path: Path,
+) -> None:
+    nothing = {"offered": 0, "read": 0, "skipped": 0, "failed": 0, "not_run": 0, "findings": 0}
+    index = fakes.index()
+    index._coverage = tuple(
+        Coverage(exhibit=exhibit, plugin="a", remark=remark, **nothing) for exhibit, remark in (("1", "not-examined"), ("2", None))
+    )
+    index._layers = ()
+    text = page(fakes.document(of=index), index, tmp_path)
+    why = "the exhibit was not examined: nothing in it could be opened"
+    title, _, rest = text.partition('id="contents"')
+    for part in (
+        title,
+        rest.partition('id="not-examined"')[2].partition('id="faults"')[0],
+        rest.partition('id="summary"')[2].partition("<table")[0],
+    ):
+        assert re.findall(rf">([^<]*)</bdi>: {why}", part) == ["1"]
+    assert "was opened." not in text
+    assert "none of the entries and layers" not in text
+    assert f"**1: {why}**" in page(fakes.document(of=index), index, tmp_path, "summary.md")
+
+
 def test_the_custody_head_is_stated_and_an_unsigned_log_is_called_so(tmp_path: Path) -> None:
     text = page(fakes.document(), fakes.index(), tmp_path)
     assert fakes.HEAD[1] in text

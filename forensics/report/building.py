@@ -119,6 +119,7 @@ def build(
     exhibits = matter.exhibits(case.exhibits(), index.images(), index.checks(), index.unmeasured("before"), index.unmeasured("after"))
     counts = index.counts()
     layers = index.layers()
+    coverage = index.coverage()
     not_opened = tuple(layer for layer in layers if not layer.examined)
     faults, faults_by_kind, limited = _faults(index.faults())
     gallery = Gallery(pictures, attachment)
@@ -164,7 +165,8 @@ def build(
         pictures_shown=gallery.shown,
         pictures_left=gallery.left,
         timeline=_timeline(index.timeline()),
-        coverage=index.coverage(),
+        coverage=coverage,
+        unopened=tuple(sorted({line.exhibit for line in coverage if line.remark == "not-examined"})),
         not_opened=not_opened[:LINES],
         not_opened_total=len(not_opened),
         layers=layers[:LINES],

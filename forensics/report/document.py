@@ -230,6 +230,7 @@ class Document(Struct, frozen=True, kw_only=True):
     pictures_left: int
     timeline: TimelineView
     coverage: tuple[Coverage, ...]
+    unopened: tuple[str, ...]  # exhibits in which nothing could be opened
     not_opened: tuple[LayerInfo, ...]
     not_opened_total: int
     layers: tuple[LayerInfo, ...]
